@@ -1,0 +1,147 @@
+"""A request becomes ``accept()``, a status becomes an answer; nothing is decided here.
+
+Subclass a view to change who the user is (``get_user``), which format a URL means (``get_format``), or DRF's own
+``authentication_classes`` and ``permission_classes``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.db import connections, transaction
+from django.http import Http404
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.pagination import CursorPagination
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from django_healthkit_ingest.adapters.rest_framework.problems import to_problem, unavailable
+from django_healthkit_ingest.adapters.rest_framework.shapes import import_shape, import_url, rejection_shape
+from django_healthkit_ingest.conf import get_formats, get_settings
+from django_healthkit_ingest.exceptions import BodyTooLarge
+from django_healthkit_ingest.models import ImportBatch, RejectedSample, database
+from django_healthkit_ingest.pipeline.accept import accept
+from django_healthkit_ingest.pipeline.status import describe
+
+
+class AlwaysJSON(BaseContentNegotiation):
+    """There is one representation; a phone's ``Accept`` header is no reason to refuse its data."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return None
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        return renderers[0], renderers[0].media_type
+
+
+class IngestView(APIView):
+    """What our views share: the host's authentication, problem details, no parser before the raw body."""
+
+    permission_classes = (IsAuthenticated,)
+    parser_classes = ()
+    renderer_classes = (JSONRenderer,)
+    content_negotiation_class = AlwaysJSON
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        """Opts out of ``ATOMIC_REQUESTS`` on every database: 202 must come after the commit, not before it."""
+        view: Any = super().as_view(**initkwargs)
+        for alias in connections:
+            view = transaction.non_atomic_requests(using=alias)(view)
+        return view
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
+        return to_problem
+
+    def get_user(self, request: Request) -> Any:
+        """The user whose data this is; the host's authentication has named one."""
+        return request.user
+
+    def get_batch(self, request: Request, batch_id: UUID) -> ImportBatch:
+        """The user's own import. Raises Http404 for everybody else's as for none."""
+        batches = ImportBatch.objects.using(database()).for_user(self.get_user(request))
+        batch = batches.filter(uuid=batch_id).first()
+        if batch is None:
+            raise Http404
+        return batch
+
+
+class ImportsView(IngestView):
+    """``POST imports/`` and ``POST imports/<format>/``."""
+
+    def get_format(self, request: Request, name: str | None) -> str | None:
+        """The path's format, else the one the media type means, else None: the envelope or the body decides."""
+        if name is not None:
+            return name
+        media_type = request.content_type.partition(";")[0].strip().lower()
+        means = (known for known, wire in get_formats().items() if media_type in wire.media_types)
+        return next(means, None)
+
+    def post(self, request: Request, format_name: str | None = None) -> Response:
+        body = _read(request)
+        if body is None:
+            return unavailable()
+        batch = accept(
+            body,
+            user=self.get_user(request),
+            format=self.get_format(request, format_name),
+            content_encoding=request.headers.get("Content-Encoding"),
+            time_zone=request.query_params.get("time_zone"),
+            device=request.query_params.get("device"),
+            lane=request.query_params.get("lane"),
+            idempotency_key=request.headers.get("Idempotency-Key"),
+        )
+        status = describe(batch)
+        headers = {"Location": import_url(status, request)}
+        if batch.replayed:
+            headers["Idempotency-Replayed"] = "true"
+        return Response(import_shape(status, request), status=202, headers=headers)
+
+
+class ImportView(IngestView):
+    """``GET imports/<id>/``."""
+
+    def get(self, request: Request, batch_id: UUID) -> Response:
+        status = describe(self.get_batch(request, batch_id))
+        headers = {"Retry-After": str(status.retry_after)} if status.retry_after else {}
+        return Response(import_shape(status, request), headers=headers)
+
+
+class RejectionPagination(CursorPagination):
+    page_size = 100
+    page_size_query_param = "page_size"
+    max_page_size = 1000
+    ordering = "id"
+
+
+class RejectedView(IngestView):
+    """``GET imports/<id>/rejected/``."""
+
+    def get(self, request: Request, batch_id: UUID) -> Response:
+        batch = self.get_batch(request, batch_id)
+        rows = RejectedSample.objects.using(database()).filter(chunk__batch=batch).select_related("chunk")
+        pages = RejectionPagination()
+        page = pages.paginate_queryset(rows, request, view=self) or []
+        return pages.get_paginated_response([rejection_shape(row) for row in page])
+
+
+def _read(request: Request) -> bytes | None:
+    """The raw body, never more than allowed; None when it broke off before its announced length.
+
+    Reads the stream, not ``request.body``: Django's own limit (``DATA_UPLOAD_MAX_MEMORY_SIZE``) would answer 400 to a
+    body that is merely large.
+    """
+    limit = get_settings().max_body_bytes
+    length = str(request.META.get("CONTENT_LENGTH") or "")
+    announced = int(length) if length.isdecimal() else 0
+    if announced > limit:
+        raise BodyTooLarge("Send fewer records in one request.")
+    body: bytes = request._request.read(limit + 1)
+    return None if len(body) < announced else body

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.contrib.auth import get_user_model
+from django.db.models.signals import post_delete
+
+
+class HealthKitIngestConfig(AppConfig):
+    name = "django_healthkit_ingest"
+    label = "healthkit_ingest"
+    verbose_name = "HealthKit ingest"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from django_healthkit_ingest import checks  # noqa: F401
+        from django_healthkit_ingest.pipeline.erase import erase_deleted_user
+
+        post_delete.connect(erase_deleted_user, sender=get_user_model(), dispatch_uid="healthkit_ingest.erase")

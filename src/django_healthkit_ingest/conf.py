@@ -1,0 +1,158 @@
+"""The host's choices: one ``HEALTHKIT_INGEST`` dict in Django settings, read into one frozen dataclass.
+
+Nothing else in this package reads ``django.conf.settings`` for its own configuration. The answer is cached and the
+cache forgets itself when a test overrides the setting.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+from django.utils.module_loading import import_string
+
+from django_healthkit_ingest.core.formats.base import Format
+from django_healthkit_ingest.core.registry import SampleTypeRegistry, shipped_registry
+from django_healthkit_ingest.exceptions import HealthKitIngestError, UnknownFormat
+
+SETTING = "HEALTHKIT_INGEST"
+
+SHIPPED_FORMATS = (
+    "django_healthkit_ingest.core.formats.healthkit.HealthKitFormat",
+    "django_healthkit_ingest.core.formats.flutter.FlutterFormat",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestSettings:
+    """Every key of ``HEALTHKIT_INGEST``, in lower case, with its default."""
+
+    formats: tuple[str, ...] = SHIPPED_FORMATS
+    """Dotted paths of the wire formats to accept, asked in this order when a request names none."""
+
+    max_body_bytes: int = 10 * 2**20
+    """Largest request body, in bytes as sent (compressed, if it is). Larger ones are answered 413, ``SPLIT``."""
+
+    max_decoded_bytes: int = 100 * 2**20
+    """Largest body after decompression, in bytes. Decompression stops there, so a bomb costs no more than this."""
+
+    chunk_size: int = 1000
+    """Records per chunk: the unit of work, of retry and of transaction."""
+
+    dispatch_window: int = 2
+    """Chunks of one user and lane that may be in flight at once, so that no backfill stands before other users."""
+
+    max_attempts: int = 5
+    """Claims after which a chunk that never ends is marked FAILED. Keep the queue's ``maxReceiveCount`` at or above."""
+
+    stale_after: timedelta = timedelta(minutes=30)
+    """A message sent this long ago without a sign of life counts as lost; sweep sends another. Keep it above the
+    queue's visibility timeout plus the normal wait in the queue. The patience doubles at each re-send."""
+
+    queues: Mapping[str, str] = field(default_factory=lambda: {"default": "apple-health-imports"})
+    """Queue per task name, or ``default`` for all of ours. Where it is silent (``{}``) the host's
+    ``CELERY_TASK_ROUTES`` decide."""
+
+    publish_timeout: timedelta = timedelta(seconds=2)
+    """How long accept waits for the broker. After that the answer is still 202 and sweep sends the message."""
+
+    sample_types: tuple[Mapping[str, Any], ...] | str | Path = ()
+    """Extra or overriding rows of the type catalogue, or the path of a JSON file that holds them."""
+
+    payload_retention: timedelta | None = timedelta(days=30)
+    """How long the raw chunks of a finished batch are kept for replay; None keeps them."""
+
+    sqs_guards: bool = True
+    """Whether a worker on SQS repairs the known defects of kombu's SQS transport (see the guards' page)."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_body_bytes", "max_decoded_bytes", "chunk_size", "dispatch_window", "max_attempts"):
+            if not _is_positive_int(getattr(self, name)):
+                raise ImproperlyConfigured(f"{SETTING}[{name.upper()!r}] must be a whole number above 0.")
+        for name in ("stale_after", "publish_timeout", "payload_retention"):
+            value = getattr(self, name)
+            if name == "payload_retention" and value is None:
+                continue
+            if not isinstance(value, timedelta) or value <= timedelta(0):
+                raise ImproperlyConfigured(f"{SETTING}[{name.upper()!r}] must be a timedelta above 0.")
+        if not isinstance(self.queues, Mapping):
+            raise ImproperlyConfigured(f"{SETTING}['QUEUES'] must be a dict of task name (or 'default') to queue.")
+        if not isinstance(self.sqs_guards, bool):
+            raise ImproperlyConfigured(f"{SETTING}['SQS_GUARDS'] must be True or False.")
+
+
+def _is_positive_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> IngestSettings:
+    """The host's settings. Raises ImproperlyConfigured for a key we do not know, naming the nearest one."""
+    given = getattr(settings, SETTING, {})
+    if not isinstance(given, Mapping):
+        raise ImproperlyConfigured(f"{SETTING} must be a dict.")
+    known = {item.name.upper(): item.name for item in fields(IngestSettings)}
+    for key in given:
+        if key not in known:
+            nearest = difflib.get_close_matches(str(key).upper(), known, n=1)
+            hint = f" Did you mean {nearest[0]!r}?" if nearest else f" It knows {', '.join(sorted(known))}."
+            raise ImproperlyConfigured(f"{SETTING} has no setting {key!r}.{hint}")
+    chosen = {known[key]: value for key, value in given.items()}
+    for name in ("formats", "sample_types"):
+        if isinstance(chosen.get(name), list):
+            chosen[name] = tuple(chosen[name])
+    return IngestSettings(**chosen)
+
+
+@lru_cache(maxsize=1)
+def get_registry() -> SampleTypeRegistry:
+    """The shipped sample types with the host's rows laid over them."""
+    rows = get_settings().sample_types
+    if isinstance(rows, str | Path):
+        rows = tuple(json.loads(Path(rows).read_text(encoding="utf-8")))
+    if not rows:
+        return shipped_registry()
+    try:
+        return shipped_registry().extended(rows)
+    except (HealthKitIngestError, ValueError) as error:
+        raise ImproperlyConfigured(f"{SETTING}['SAMPLE_TYPES']: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def get_formats() -> Mapping[str, Format]:
+    """The wire formats by name, in the order they are asked to recognise a body."""
+    formats: dict[str, Format] = {}
+    for path in get_settings().formats:
+        try:
+            instance: Format = import_string(path)()
+        except ImportError as error:
+            raise ImproperlyConfigured(f"{SETTING}['FORMATS']: cannot import {path!r}: {error}") from error
+        if instance.name in formats:
+            raise ImproperlyConfigured(f"{SETTING}['FORMATS'] names the format {instance.name!r} twice.")
+        formats[instance.name] = instance
+    return formats
+
+
+def get_format(name: str) -> Format:
+    """Raises UnknownFormat, naming the formats there are."""
+    formats = get_formats()
+    if name not in formats:
+        raise UnknownFormat(f"Use one of these formats: {', '.join(formats)}.")
+    return formats[name]
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting == SETTING:
+        for cached in (get_settings, get_registry, get_formats):
+            cached.cache_clear()

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from django_healthkit_ingest.pipeline.sweep import sweep
+
+
+class Command(BaseCommand):
+    help = "Send what was lost, free what died, finish what nobody finished, purge old payloads; run it on a schedule."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print the counts as one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        counts = asdict(sweep())
+        if options["json"]:
+            self.stdout.write(json.dumps(counts))
+            return
+        for name, count in counts.items():
+            self.stdout.write(f"{name.replace('_', ' ')}: {count}")

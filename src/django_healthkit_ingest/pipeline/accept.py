@@ -1,0 +1,166 @@
+"""A body becomes a batch and its chunks, committed before anybody is told so."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from django_healthkit_ingest.conf import get_format, get_formats, get_settings
+from django_healthkit_ingest.core.encodings import compress, decode_body
+from django_healthkit_ingest.core.formats.base import Envelope, Format
+from django_healthkit_ingest.core.formats.envelope import join
+from django_healthkit_ingest.core.samples import Section
+from django_healthkit_ingest.core.states import Lane
+from django_healthkit_ingest.exceptions import (
+    BodyTooLarge,
+    IdempotencyMismatch,
+    InvalidEnvelope,
+    MalformedBody,
+    UnknownFormat,
+)
+from django_healthkit_ingest.models import ImportBatch, ImportChunk, database
+from django_healthkit_ingest.pipeline.finish import finish
+from django_healthkit_ingest.queues import DISPATCH_BATCH, enqueue
+from django_healthkit_ingest.signals import batch_accepted
+
+MAX_KEY = 255
+
+
+def accept(
+    body: bytes,
+    *,
+    user: Any,
+    format: str | None = None,
+    content_encoding: str | None = None,
+    time_zone: str | None = None,
+    device: str | None = None,
+    client: Mapping[str, Any] | None = None,
+    idempotency_key: str | None = None,
+    lane: str | None = None,
+) -> ImportBatch:
+    """Check a body's envelope and commit it as one batch; the records themselves are read by the workers.
+
+    ``body`` is what the phone sent, ``content_encoding`` as in HTTP (``gzip`` or none), ``device`` the id of the app's
+    installation. What is None is taken from the envelope; the same value twice but different is refused. With an
+    ``idempotency_key`` this user has used before, the batch that exists is answered and nothing is stored.
+
+    After the commit one message is sent, waiting for the broker no longer than ``PUBLISH_TIMEOUT``; if it does not get
+    out, the rows are the outbox and sweep sends it. Called inside a transaction of the caller's, all of that, and
+    durability itself, begin with the caller's commit: do not answer 202 before it.
+
+    Raises InvalidBody's children for bytes that can never succeed, IdempotencyMismatch for a used key with another
+    body. Nothing is stored then.
+    """
+    limits = get_settings()
+    if len(body) > limits.max_body_bytes:
+        raise BodyTooLarge("Send fewer records in one request.")
+    if idempotency_key is not None and not 0 < len(idempotency_key) <= MAX_KEY:
+        raise InvalidEnvelope(f"The idempotency key must have 1 to {MAX_KEY} characters.")
+    decoded = decode_body(body, content_encoding=content_encoding, max_bytes=limits.max_decoded_bytes)
+    digest = hashlib.sha256(decoded).hexdigest()
+    known = _replayed(user_id=user.pk, key=idempotency_key, digest=digest)
+    if known is not None:
+        return known
+    wire = _choose(decoded, name=format)
+    envelope = wire.split(decoded, time_zone=time_zone)
+    batch = ImportBatch(
+        user_id=user.pk,
+        format=wire.name,
+        lane=_agree("lane", lane, envelope.lane) or Lane.LIVE,
+        time_zone=envelope.time_zone or "",
+        device_id=_agree("device", device, (envelope.device or {}).get("id")) or "",
+        device=dict(envelope.device or {}),
+        client=dict(client or envelope.client or {}),
+        idempotency_key=idempotency_key,
+        body_sha256=digest,
+        warnings=list(envelope.warnings),
+        received=sum(map(len, envelope.records.values())),
+        created_at=timezone.now(),
+    )
+    return _commit(batch, envelope, chunk_size=limits.chunk_size)
+
+
+def _choose(decoded: bytes, *, name: str | None) -> Format:
+    """The format the caller names, else the one that recognises the body."""
+    if name is not None:
+        return get_format(name)
+    candidates = [wire for wire in get_formats().values() if wire.recognises(decoded)]
+    if len(candidates) == 1:
+        return candidates[0]
+    try:
+        msgspec.json.decode(decoded, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise MalformedBody("Send one well-formed JSON document.") from None
+    raise UnknownFormat(f"No format recognises the body; name one of: {', '.join(get_formats())}.")
+
+
+def _agree(name: str, outside: str | None, inside: Any) -> str | None:
+    """One value from two places. Raises InvalidEnvelope when they differ or the value cannot be one."""
+    if outside is not None and inside is not None and outside != inside:
+        raise InvalidEnvelope(f"{name!r} is given in the body and out of it, and they differ; send it once.")
+    value = outside if outside is not None else inside
+    if name == "lane" and value not in (None, *Lane):
+        raise InvalidEnvelope(f"'lane' must be one of {', '.join(Lane)}.")
+    if name == "device" and value is not None and (not isinstance(value, str) or len(value) > 128 or "\0" in value):
+        raise InvalidEnvelope("The device's id must be a string of at most 128 characters.")
+    return value
+
+
+def _commit(batch: ImportBatch, envelope: Envelope, *, chunk_size: int) -> ImportBatch:
+    using = database()
+    chunks = [
+        ImportChunk(
+            batch=batch,
+            user_id=batch.user_id,
+            lane=batch.lane,
+            index=index,
+            section=section,
+            first_index=first_index,
+            received=len(raws),
+            payload=compress(join(raws)),
+        )
+        for index, (section, first_index, raws) in enumerate(_slices(envelope, size=chunk_size))
+    ]
+    batch.chunk_count = len(chunks)
+    try:
+        with transaction.atomic(using=using):
+            batch.save(using=using, force_insert=True)
+            ImportChunk.objects.using(using).bulk_create(chunks)
+            transaction.on_commit(lambda: _after(batch), using=using, robust=True)
+    except IntegrityError:
+        twin = _replayed(user_id=batch.user_id, key=batch.idempotency_key, digest=batch.body_sha256)
+        if twin is None:
+            raise
+        return twin
+    return batch
+
+
+def _slices(envelope: Envelope, *, size: int) -> Iterator[tuple[Section, int, list[msgspec.Raw]]]:
+    for section, raws in envelope.records.items():
+        for first_index in range(0, len(raws), size):
+            yield section, first_index, raws[first_index : first_index + size]
+
+
+def _after(batch: ImportBatch) -> None:
+    batch_accepted.send_robust(sender=ImportBatch, batch=batch)
+    if batch.chunk_count:
+        enqueue(DISPATCH_BATCH, batch_id=batch.pk)
+    else:
+        finish(batch_id=batch.pk)
+
+
+def _replayed(*, user_id: Any, key: str | None, digest: str) -> ImportBatch | None:
+    """The batch this user's key already made. Raises IdempotencyMismatch if its body was another one."""
+    if key is None:
+        return None
+    known = ImportBatch.objects.using(database()).filter(user_id=user_id, idempotency_key=key).first()
+    if known is not None and known.body_sha256 != digest:
+        raise IdempotencyMismatch("Use a new key for a new body, or send the first body again.")
+    if known is not None:
+        known.replayed = True
+    return known

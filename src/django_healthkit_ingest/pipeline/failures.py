@@ -1,0 +1,33 @@
+"""Which error is transient, which permanent: one table. What is in neither escapes, and SQS brings it back."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+from django.db import InterfaceError, OperationalError
+
+from django_healthkit_ingest.exceptions import HealthKitIngestError
+
+TRANSIENT: tuple[type[BaseException], ...] = (OperationalError, InterfaceError, ConnectionError, TimeoutError)
+"""The database or storage is away or busy: the chunk goes back and is tried again later."""
+
+PERMANENT: tuple[type[HealthKitIngestError], ...] = (HealthKitIngestError,)
+"""The same chunk would end the same way: it is FAILED with the error's code."""
+
+CONFLICTS = frozenset({"40001", "40P01"})
+"""PostgreSQL's serialization_failure and deadlock_detected: the transaction may simply be run again."""
+
+CONFLICT_TRIES = 3
+
+BACKOFF = (timedelta(seconds=5), timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10))
+
+
+def is_conflict(error: BaseException) -> bool:
+    return getattr(error.__cause__, "sqlstate", None) in CONFLICTS
+
+
+def backoff(attempt: int) -> timedelta:
+    """How long to wait after this many attempts: growing, jittered, below SQS's 900 s."""
+    base = BACKOFF[min(max(attempt, 1), len(BACKOFF)) - 1]
+    return base * random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, guards nothing

@@ -1,0 +1,69 @@
+"""One chunk: claim it, see it through, advance the chain."""
+
+from __future__ import annotations
+
+import logging
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.utils import timezone
+
+from django_healthkit_ingest.conf import get_settings
+from django_healthkit_ingest.models import ImportBatch, ImportChunk, database
+from django_healthkit_ingest.pipeline.advance import advance
+from django_healthkit_ingest.pipeline.complete import LostClaim, complete
+from django_healthkit_ingest.pipeline.erase import erase_user
+from django_healthkit_ingest.pipeline.failures import PERMANENT, TRANSIENT, backoff
+from django_healthkit_ingest.queues import PROCESS_CHUNK, enqueue, lease
+
+logger = logging.getLogger("django_healthkit_ingest")
+
+
+def process(*, chunk_id: int, task_id: str) -> None:
+    """Claim the chunk and see it through, then advance the chain, whatever the claim said.
+
+    An error that is in neither list of ``failures`` escapes: the message is not acknowledged and comes back.
+    """
+    chunk = _claim(chunk_id=chunk_id, task_id=task_id)
+    if chunk is not None:
+        _run(chunk)
+    advance(chunk_id=chunk_id)
+
+
+def _claim(*, chunk_id: int, task_id: str) -> ImportChunk | None:
+    using = database()
+    chunks = ImportChunk.objects.using(using).filter(pk=chunk_id)
+    now = timezone.now()
+    limit = get_settings().max_attempts
+    with transaction.atomic(using=using):
+        if not chunks.claim(task_id=task_id, now=now, lease=lease(), max_attempts=limit):
+            if chunks.give_up(task_id=task_id, now=now, max_attempts=limit):
+                logger.error("Chunk %s is FAILED: its attempts are exhausted.", chunk_id)
+            return None
+        chunk = chunks.select_related("batch").get()
+        ImportBatch.objects.using(using).filter(pk=chunk.batch_id).begin()
+    return chunk
+
+
+def _run(chunk: ImportChunk) -> None:
+    mine = ImportChunk.objects.using(database()).filter(pk=chunk.pk)
+    try:
+        if _user_exists(chunk):
+            complete(chunk)
+        else:  # deleted between accepting and now; nobody may inherit the data
+            erase_user(user_id=chunk.user_id)
+    except LostClaim:
+        logger.info("Chunk %s was taken over by another worker.", chunk.pk)
+    except PERMANENT as error:
+        logger.error("Chunk %s is FAILED: %s.", chunk.pk, error.code)
+        mine.fail(claim_no=chunk.claim_no, now=timezone.now(), code=error.code)
+    except TRANSIENT as error:
+        wait = backoff(chunk.attempts)
+        logger.warning("Chunk %s is put back (%s).", chunk.pk, type(error).__name__)
+        postponed = mine.postpone(claim_no=chunk.claim_no, until=timezone.now() + wait)
+        if postponed and not enqueue(PROCESS_CHUNK, delay=wait, chunk_id=chunk.pk):
+            mine.mark_unsent()
+
+
+def _user_exists(chunk: ImportChunk) -> bool:
+    return get_user_model()._default_manager.filter(pk=chunk.user_id).exists()

@@ -1,0 +1,54 @@
+"""The small tables a sample row points to, upserted in their own transaction before the merge takes any lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from django_healthkit_ingest.core import samples
+from django_healthkit_ingest.core.identity import source_key
+from django_healthkit_ingest.core.precedence import precedence
+from django_healthkit_ingest.models import Source, TypeIdentifier
+
+
+def type_ids(identifiers: Iterable[str], *, using: str) -> dict[str, int]:
+    wanted = sorted(set(identifiers))
+    rows = TypeIdentifier.objects.using(using).filter(identifier__in=wanted)
+    found = dict(rows.values_list("identifier", "id"))
+    missing = [identifier for identifier in wanted if identifier not in found]
+    if missing:
+        TypeIdentifier.objects.using(using).bulk_create(
+            [TypeIdentifier(identifier=identifier) for identifier in missing], ignore_conflicts=True
+        )
+        found = dict(rows.values_list("identifier", "id"))
+    return found
+
+
+def source_ids(sources: Iterable[samples.Source], *, user_id: Any, using: str) -> dict[samples.Source, int]:
+    keys: dict[samples.Source, UUID] = {source: source_key(source) for source in set(sources)}
+    by_key = {key: source for source, key in sorted(keys.items(), key=lambda item: item[1])}
+    rows = Source.objects.using(using).filter(user_id=user_id, key__in=list(by_key))
+    found = dict(rows.values_list("key", "id"))
+    missing = [_row(source, key=key, user_id=user_id) for key, source in by_key.items() if key not in found]
+    if missing:
+        Source.objects.using(using).bulk_create(missing, ignore_conflicts=True)
+        found = dict(rows.values_list("key", "id"))
+    return {source: found[key] for source, key in keys.items()}
+
+
+def _row(source: samples.Source, *, key: UUID, user_id: Any) -> Source:
+    device = msgspec.to_builtins(source.device) if source.device is not None else None
+    return Source(
+        user_id=user_id,
+        key=key,
+        name=source.name,
+        bundle_id=source.bundle_id,
+        product_type=source.product_type,
+        version=source.version,
+        system_version=source.system_version,
+        device=device,
+        precedence=precedence(source),
+    )

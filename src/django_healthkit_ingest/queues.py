@@ -1,0 +1,155 @@
+"""The names of the tasks and the bounded way to send them a message.
+
+Tasks are reached by name through ``current_app.tasks``, which honours the host's eager mode (``send_task`` does not)
+and leaves no import from the pipeline to the task module. A message carries ids and a version, never health data.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.util import find_spec
+from typing import Any
+
+from celery import current_app
+from django.db import connections
+from kombu.exceptions import KombuError
+
+from django_healthkit_ingest.conf import get_settings
+
+logger = logging.getLogger("django_healthkit_ingest")
+
+DISPATCH_BATCH = "healthkit_ingest.dispatch_batch"
+PROCESS_CHUNK = "healthkit_ingest.process_chunk"
+SWEEP = "healthkit_ingest.sweep"
+
+MESSAGE_VERSION = 1
+MAX_DELAY = timedelta(seconds=900)
+"""SQS refuses a longer ``DelaySeconds``."""
+
+DEFAULT_TIME_LIMIT = 300
+MAX_HANGING_PUBLISHES = 8
+
+_publishing = threading.BoundedSemaphore(MAX_HANGING_PUBLISHES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What a broker is given: a task's name and ids."""
+
+    name: str
+    ids: Mapping[str, Any]
+    delay: timedelta | None = None
+
+
+_captured: ContextVar[deque[Message] | None] = ContextVar("healthkit_ingest_captured", default=None)
+
+
+@contextmanager
+def captured() -> Iterator[deque[Message]]:
+    """Collect messages instead of sending them, so that ``testing.ingest`` can run the road in one process."""
+    messages: deque[Message] = deque()
+    token = _captured.set(messages)
+    try:
+        yield messages
+    finally:
+        _captured.reset(token)
+
+
+def _broker_errors() -> tuple[type[BaseException], ...]:
+    errors: tuple[type[BaseException], ...] = (KombuError, OSError)
+    if find_spec("botocore") is not None:  # kombu wraps what its transport raises, but lets botocore's own through
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        errors += (BotoCoreError, ClientError)
+    return errors
+
+
+def queue_for(name: str) -> str | None:
+    """The queue our settings name for a task; None leaves it to the host's ``CELERY_TASK_ROUTES``."""
+    queues = get_settings().queues
+    return queues.get(name, queues.get("default"))
+
+
+def lease() -> timedelta:
+    """How long a claim lasts: a little above Celery's hard time limit, so that a live worker never loses it."""
+    limit = current_app.conf.task_time_limit or DEFAULT_TIME_LIMIT
+    return timedelta(seconds=limit * 1.1)
+
+
+def enqueue(name: str, *, delay: timedelta | None = None, **ids: Any) -> bool:
+    """Send one message; False when the broker did not take it within ``PUBLISH_TIMEOUT``.
+
+    The send runs in a thread of its own, because no setting of a host's bounds every broker's hang; a message that
+    still gets out later is a repeat, and repeats change nothing. Errors that are not the broker's are raised.
+    """
+    captured = _captured.get()
+    if captured is not None:
+        captured.append(Message(name=name, ids=ids, delay=delay))
+        return True
+    task = current_app.tasks[name]
+    options: dict[str, Any] = {"retry": True, "retry_policy": {"max_retries": 1, "interval_start": 0}}
+    queue = queue_for(name)
+    if queue is not None:
+        options["queue"] = queue
+    options.update(_delayed(delay))
+    kwargs = {**ids, "version": MESSAGE_VERSION}
+    if current_app.conf.task_always_eager:
+        task.apply_async(kwargs=kwargs, **options)
+        return True
+    return _publish(lambda: task.apply_async(kwargs=kwargs, **options), name=name)
+
+
+def _delayed(delay: timedelta | None) -> dict[str, Any]:
+    """On SQS a countdown would sit in a worker's memory against the visibility timeout; its own delay does not."""
+    if delay is None:
+        return {}
+    seconds = int(min(delay, MAX_DELAY - timedelta(seconds=1)).total_seconds())
+    if current_app.connection_for_write().transport_cls == "sqs":
+        return {"DelaySeconds": seconds}
+    return {"countdown": seconds}
+
+
+def _publish(send: Callable[[], object], *, name: str) -> bool:
+    if not _publishing.acquire(blocking=False):
+        logger.warning("The broker hangs: %s is left to sweep.", name)
+        return False
+    outcome: list[BaseException | None] = []
+
+    def run() -> None:
+        with _released():
+            try:
+                send()
+            except BaseException as error:  # noqa: BLE001 - carried to the caller's thread and raised there
+                outcome.append(error)
+            else:
+                outcome.append(None)
+
+    thread = threading.Thread(target=run, name="healthkit-ingest-publish", daemon=True)
+    thread.start()
+    thread.join(get_settings().publish_timeout.total_seconds())
+    if not outcome:
+        logger.warning("The broker did not answer in time: %s is left to sweep.", name)
+        return False
+    error = outcome[0]
+    if error is None:
+        return True
+    if isinstance(error, _broker_errors()):
+        logger.warning("The broker refused %s (%s): it is left to sweep.", name, type(error).__name__)
+        return False
+    raise error
+
+
+@contextmanager
+def _released() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        connections.close_all()  # a host's publish signal may have opened one in this thread
+        _publishing.release()

@@ -1,0 +1,18 @@
+"""What the package announces, always after the commit and by ``send_robust``: a receiver cannot undo an import."""
+
+from __future__ import annotations
+
+from django.dispatch import Signal
+
+batch_accepted = Signal()
+"""A batch and its chunks are committed. Arguments: ``batch`` (ImportBatch). The sender is ImportBatch."""
+
+samples_changed = Signal()
+"""One transaction changed a user's samples. Arguments: ``user_id``, ``batch_id`` (None outside an import), ``cause``
+(``"import"``), ``identifiers`` (frozenset of type identifiers), ``start`` and ``end`` (aware datetimes around the
+samples concerned, or None when only deletions were received), ``inserted``, ``updated``, ``removed`` (row counts).
+The sender is HealthSample."""
+
+batch_finished = Signal()
+"""A batch reached COMPLETED or FAILED. Arguments: ``batch`` (ImportBatch). Sent at least once: sweep announces what a
+crash left unannounced, so receivers are idempotent. The sender is ImportBatch."""

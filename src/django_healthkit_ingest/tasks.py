@@ -1,0 +1,45 @@
+"""Celery's view of the pipeline: names, delivery policy, one call each.
+
+The policy stands on the tasks and not only in the host's Celery settings, so that a host which runs Celery for other
+work keeps its own: late acknowledgement, and a failed or killed run is not acknowledged at all, so that SQS brings
+the message back and, in the end, lays it in the dead-letter queue.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Task, shared_task
+
+from django_healthkit_ingest import queues
+from django_healthkit_ingest.models import ImportBatch, database
+from django_healthkit_ingest.pipeline.dispatch import dispatch
+from django_healthkit_ingest.pipeline.process import process
+from django_healthkit_ingest.pipeline.sweep import sweep
+
+_POLICY: dict[str, Any] = {
+    "acks_late": True,
+    "acks_on_failure_or_timeout": False,
+    "reject_on_worker_lost": True,
+    "ignore_result": True,
+}
+
+
+@shared_task(name=queues.DISPATCH_BATCH, **_POLICY)
+def dispatch_batch(*, batch_id: int, **_later: object) -> None:
+    """Fill the window of the batch's user and lane. Keywords of a newer release are ignored."""
+    batches = ImportBatch.objects.using(database()).filter(pk=batch_id)
+    for user_id, lane in batches.values_list("user_id", "lane"):
+        dispatch(user_id=user_id, lane=lane)
+
+
+@shared_task(name=queues.PROCESS_CHUNK, bind=True, **_POLICY)
+def process_chunk(self: Task[Any, Any], *, chunk_id: int, **_later: object) -> None:
+    """See one chunk through, as the task run that SQS knows."""
+    process(chunk_id=chunk_id, task_id=self.request.id or "")
+
+
+@shared_task(name=queues.SWEEP, **_POLICY)
+def sweep_stale(**_later: object) -> None:
+    """For hosts that run beat; others run ``manage.py healthkit_ingest_sweep`` on a schedule."""
+    sweep()

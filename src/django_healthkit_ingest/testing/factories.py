@@ -1,0 +1,108 @@
+"""factory_boy factories for the models; they build rows as the pipeline would leave them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import factory
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+
+from django_healthkit_ingest.core import samples
+from django_healthkit_ingest.core.encodings import compress
+from django_healthkit_ingest.core.identity import source_key
+from django_healthkit_ingest.core.states import Lane, Status
+from django_healthkit_ingest.models import (
+    HealthSample,
+    ImportBatch,
+    ImportChunk,
+    RejectedSample,
+    Source,
+    TypeIdentifier,
+)
+
+
+class UserFactory(factory.django.DjangoModelFactory[Any]):
+    class Meta:
+        model = get_user_model()
+
+    username = factory.Sequence(lambda number: f"user{number}")
+
+
+class TypeIdentifierFactory(factory.django.DjangoModelFactory[TypeIdentifier]):
+    class Meta:
+        model = TypeIdentifier
+        django_get_or_create = ("identifier",)
+
+    identifier = "HKQuantityTypeIdentifierHeartRate"
+
+
+class SourceFactory(factory.django.DjangoModelFactory[Source]):
+    class Meta:
+        model = Source
+
+    user = factory.SubFactory(UserFactory)
+    name = factory.Sequence(lambda number: f"Test Watch {number}")
+    bundle_id = "com.apple.health.0A1B2C3D"
+    product_type = "Watch7,11"
+    precedence = 1
+    key = factory.LazyAttribute(
+        lambda source: source_key(
+            samples.Source(name=source.name, bundle_id=source.bundle_id, product_type=source.product_type)
+        )
+    )
+
+
+class ImportBatchFactory(factory.django.DjangoModelFactory[ImportBatch]):
+    class Meta:
+        model = ImportBatch
+
+    user = factory.SubFactory(UserFactory)
+    format = "healthkit"
+    lane = Lane.LIVE
+    status = Status.PENDING
+    body_sha256 = "0" * 64
+    created_at = factory.LazyFunction(timezone.now)
+
+
+class ImportChunkFactory(factory.django.DjangoModelFactory[ImportChunk]):
+    class Meta:
+        model = ImportChunk
+
+    batch = factory.SubFactory(ImportBatchFactory)
+    user_id = factory.LazyAttribute(lambda chunk: chunk.batch.user_id)
+    lane = factory.LazyAttribute(lambda chunk: chunk.batch.lane)
+    index = factory.Sequence(lambda number: number)
+    section = samples.Section.SAMPLES
+    first_index = 0
+    payload = factory.LazyFunction(lambda: compress(b"[]"))
+
+
+class RejectedSampleFactory(factory.django.DjangoModelFactory[RejectedSample]):
+    class Meta:
+        model = RejectedSample
+
+    chunk = factory.SubFactory(ImportChunkFactory)
+    index = factory.Sequence(lambda number: number)
+    field = "unit"
+    code = "unit_mismatch"
+    detail = "unit does not fit the type's dimension"
+
+
+class HealthSampleFactory(factory.django.DjangoModelFactory[HealthSample]):
+    class Meta:
+        model = HealthSample
+
+    user = factory.SubFactory(UserFactory)
+    batch = factory.SubFactory(ImportBatchFactory, user=factory.SelfAttribute("..user"))
+    type = factory.SubFactory(TypeIdentifierFactory)
+    source = factory.SubFactory(SourceFactory, user=factory.SelfAttribute("..user"))
+    uuid = factory.LazyFunction(uuid4)
+    fingerprint = factory.LazyFunction(uuid4)
+    rank = 0
+    start = factory.LazyFunction(lambda: timezone.now() - timedelta(minutes=1))
+    end = factory.LazyAttribute(lambda sample: sample.start)
+    value = 61.0
+    zone_basis = samples.ZoneBasis.NONE

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from django_healthkit_ingest import queues
+
+
+@pytest.fixture
+def messages() -> Iterator[Any]:
+    """What would have gone to the broker."""
+    with queues.captured() as captured:
+        yield captured
+
+
+@pytest.fixture
+def user_factory() -> Callable[[], Any]:
+    from django_healthkit_ingest.testing.factories import UserFactory  # without Django (-p no:django) there is none
+
+    return UserFactory
+
+
+@pytest.fixture
+def user(user_factory: Callable[[], Any]) -> Any:
+    return user_factory()
+
+
+@pytest.fixture
+def other_user(user_factory: Callable[[], Any]) -> Any:
+    return user_factory()
