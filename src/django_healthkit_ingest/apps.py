@@ -12,7 +12,8 @@ class HealthKitIngestConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from django_healthkit_ingest import checks  # noqa: F401
+        """Registers checks and tasks: an api process sends to tasks by name and no worker has imported them there."""
+        from django_healthkit_ingest import checks, tasks  # noqa: F401
         from django_healthkit_ingest.pipeline.erase import erase_deleted_user
 
         post_delete.connect(erase_deleted_user, sender=get_user_model(), dispatch_uid="healthkit_ingest.erase")

@@ -19,5 +19,5 @@ def sign_in() -> Any:
 
 
 @pytest.fixture
-def phone(sign_in: Any, user: Any) -> Client:
+def phone(sign_in: Any, user: Any) -> Any:
     return sign_in(user)

@@ -10,6 +10,7 @@ from django.test import Client, RequestFactory
 
 from django_healthkit_ingest.adapters.rest_framework import views
 from django_healthkit_ingest.models import ImportBatch, database
+from django_healthkit_ingest.pipeline.status import describe
 from django_healthkit_ingest.testing import flutter_body, healthkit_body, ingest
 from django_healthkit_ingest.testing.payloads import flutter_point, quantity
 
@@ -257,26 +258,23 @@ def test_an_accept_header_is_no_reason_to_refuse(phone: Client) -> None:
 
 
 @pytest.mark.django_db(databases="__all__", transaction=True)
-def test_atomic_requests_cannot_put_the_answer_before_the_commit(phone: Client, settings: Any, no_broker: Any) -> None:
+def test_atomic_requests_cannot_put_the_answer_before_the_commit(
+    phone: Client, monkeypatch: pytest.MonkeyPatch, no_broker: Any
+) -> None:
     """The host wraps every request in a transaction; ours must have committed, and sent, before it answers."""
     from django.db import connections
 
     seen: list[bool] = []
     for connection in connections.all():
-        connection.settings_dict["ATOMIC_REQUESTS"] = True
-    original = views.describe
+        monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
 
     def observe(batch: ImportBatch) -> Any:
         seen.append(connections[database()].in_atomic_block)
-        return original(batch)
+        return describe(batch)
 
-    views.describe = observe
-    try:
-        answer = post(phone, healthkit_body(quantity()))
-    finally:
-        views.describe = original
-        for connection in connections.all():
-            connection.settings_dict["ATOMIC_REQUESTS"] = False
+    monkeypatch.setattr(views, "describe", observe)
+
+    answer = post(phone, healthkit_body(quantity()))
 
     assert answer.status_code == 202
     assert seen == [False]
@@ -291,4 +289,4 @@ def test_status_costs_a_fixed_number_of_queries(
 
     for batch in (small, large):
         with django_assert_num_queries(2, using=database()):
-            views.describe(ImportBatch.objects.using(database()).for_user(user).get(uuid=batch.uuid))
+            describe(ImportBatch.objects.using(database()).for_user(user).get(uuid=batch.uuid))

@@ -26,7 +26,7 @@ def test_chunks_hold_the_records_as_they_were_sent(accepted: Callable[..., Impor
 
     batch = accepted(b'{"format":"healthkit","samples":[' + b" ,".join(raw) + b"]}")
 
-    payloads = [decompress(bytes(chunk.payload)) for chunk in batch.chunks.order_by("index")]
+    payloads = [decompress(bytes(chunk.payload or b"")) for chunk in batch.chunks.order_by("index")]
     assert payloads == [b"[" + raw[0] + b"," + raw[1] + b"]", b"[" + raw[2] + b"]"]
     assert (batch.status, batch.received, batch.chunk_count) == (Status.PENDING, 3, 2)
 

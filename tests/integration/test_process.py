@@ -16,6 +16,7 @@ from django_healthkit_ingest.core.states import Status
 from django_healthkit_ingest.models import HealthSample, ImportBatch, RejectedSample, database
 from django_healthkit_ingest.pipeline.dispatch import dispatch
 from django_healthkit_ingest.pipeline.process import process
+from django_healthkit_ingest.pipeline.store.merge import merge
 from django_healthkit_ingest.signals import batch_finished
 from django_healthkit_ingest.testing import healthkit_body
 from django_healthkit_ingest.testing.payloads import quantity
@@ -78,7 +79,7 @@ def test_a_worker_that_lost_its_claim_keeps_nothing(chunk: Any, chunks: Any, mon
     """The slow worker wakes up after its lease ran out and another one has claimed: its merge must roll back."""
     from django_healthkit_ingest.pipeline import complete
 
-    real = complete.merge
+    real = merge
 
     def overtaken(*args: Any, **kwargs: Any) -> Any:
         merged = real(*args, **kwargs)
@@ -145,7 +146,7 @@ def test_a_transient_failure_puts_the_chunk_back_with_a_delayed_message(
 def test_a_deadlock_is_tried_again_in_place(chunk: Any, monkeypatch: pytest.MonkeyPatch, transactional_db: Any) -> None:
     from django_healthkit_ingest.pipeline import complete
 
-    real, calls = complete.merge, []
+    real, calls = merge, []
 
     class Deadlock(Exception):
         sqlstate = "40P01"

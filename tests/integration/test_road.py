@@ -150,7 +150,7 @@ def test_readers_get_samples_in_one_query(user: Any, django_assert_num_queries: 
 
     with django_assert_num_queries(1, using=database()):
         rows = [
-            (sample.identifier, sample.unit, sample.source.name)
+            (sample.identifier, sample.unit, sample.source and sample.source.name)
             for sample in HealthSample.objects.using(database())
             .for_user(user)
             .of_type(HEART_RATE)

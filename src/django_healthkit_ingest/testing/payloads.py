@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -21,8 +21,8 @@ SOURCE = {
 def quantity(
     identifier: str = "HKQuantityTypeIdentifierHeartRate",
     *,
-    value: float = 61,
-    unit: str = "count/min",
+    value: float | None = 61,
+    unit: str | None = "count/min",
     start: str = "2026-01-05T08:00:00+01:00",
     **fields: Any,
 ) -> dict[str, Any]:
@@ -69,14 +69,14 @@ def flutter_point(
     return _without_none({**point, **fields})
 
 
-def healthkit_body(*samples: Mapping[str, Any], deletions: Iterable[Any] = (), **envelope: Any) -> bytes:
+def healthkit_body(*samples: Any, deletions: Iterable[Any] = (), **envelope: Any) -> bytes:
     """A ``healthkit`` request; ``deletions`` are uuids."""
     gone = [{"uuid": str(uuid)} for uuid in deletions]
     body = {"format": "healthkit", "version": 1, "samples": list(samples), **envelope}
     return msgspec.json.encode({**body, "deletions": gone} if gone else body)
 
 
-def flutter_body(*points: Mapping[str, Any], time_zone: str | None = "Europe/Berlin", **envelope: Any) -> bytes:
+def flutter_body(*points: Any, time_zone: str | None = "Europe/Berlin", **envelope: Any) -> bytes:
     """A ``flutter`` request. Its dates are naive, so it declares a time zone unless told not to."""
     zone = {"time_zone": time_zone} if time_zone else {}
     return msgspec.json.encode({"format": "flutter", "version": 1, **zone, "samples": list(points), **envelope})
