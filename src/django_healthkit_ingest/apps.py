@@ -14,6 +14,9 @@ class HealthKitIngestConfig(AppConfig):
     def ready(self) -> None:
         """Registers checks and tasks: an api process sends to tasks by name and no worker has imported them there."""
         from django_healthkit_ingest import checks, tasks  # noqa: F401
+        from django_healthkit_ingest.conf import get_settings
         from django_healthkit_ingest.pipeline.erase import erase_deleted_user
+        from django_healthkit_ingest.sqs.guards import install_in_worker
 
+        install_in_worker(enabled=lambda: get_settings().sqs_guards)
         post_delete.connect(erase_deleted_user, sender=get_user_model(), dispatch_uid="healthkit_ingest.erase")

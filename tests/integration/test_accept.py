@@ -198,3 +198,32 @@ def test_accepting_costs_a_fixed_number_of_queries(
         accept(body, user=user)
 
     assert ImportChunk.objects.using(database()).count() == 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["nul\\u0000", "lone\\ud800", "\\u0000", "x" * 10_000, "\\u202e\\u2028"],
+    ids=["nul", "surrogate", "only-nul", "long", "bidi"],
+)
+@pytest.mark.parametrize(
+    "template",
+    [
+        '{"format":"healthkit","samples":[],"device":{"id":"%s"}}',
+        '{"format":"healthkit","samples":[],"device":{"id":"a","model":"%s"}}',
+        '{"format":"healthkit","samples":[],"client":{"name":"%s"}}',
+        '{"format":"healthkit","samples":[],"time_zone":"%s"}',
+        '{"format":"healthkit","samples":[],"%s":1}',
+        '{"format":"healthkit","samples":[],"lane":"%s"}',
+    ],
+)
+def test_hostile_text_in_the_envelope_is_stored_or_refused_but_never_a_crash(
+    accepted: Callable[..., ImportBatch], template: str, text: str
+) -> None:
+    told = ""
+    try:
+        accepted((template % text).encode())
+    except exceptions.InvalidBody as error:
+        told = f"{error} {error.errors}"
+
+    assert text[:20] not in told
+    assert ImportBatch.objects.using(database()).count() == (0 if told else 1)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from django_healthkit_ingest.core import samples
 from django_healthkit_ingest.models import (
     HealthSample,
     ImportBatch,
@@ -13,6 +15,9 @@ from django_healthkit_ingest.models import (
     Tombstone,
     database,
 )
+from django_healthkit_ingest.pipeline.erase import erase_user
+from django_healthkit_ingest.pipeline.failures import LostClaim
+from django_healthkit_ingest.pipeline.store.references import source_ids
 from django_healthkit_ingest.testing import healthkit_body, ingest
 from django_healthkit_ingest.testing.payloads import quantity
 
@@ -44,9 +49,21 @@ def test_deleting_a_user_erases_theirs_and_nobody_elses(
     assert set(HealthSample.objects.using(database()).values_list("user_id", flat=True)) == {other_user.pk}
 
 
-def test_erasing_costs_a_fixed_number_of_statements(user_factory: Any, django_assert_num_queries: Any) -> None:
-    from django_healthkit_ingest.pipeline.erase import erase_user
+def test_no_source_is_written_for_a_chunk_that_was_erased(
+    user: Any, accepted: Callable[..., ImportBatch], chunks: Any
+) -> None:
+    """The worker has read its chunk; the erasure commits; then the worker writes the names of the user's devices."""
+    accepted(healthkit_body(quantity()))
+    chunk = chunks.get()
+    erase_user(user_id=user.pk)
 
+    with pytest.raises(LostClaim):
+        source_ids([samples.Source(name="Ada's Watch")], chunk=chunk, using=database())
+
+    assert not Source.objects.using(database()).exists()
+
+
+def test_erasing_costs_a_fixed_number_of_statements(user_factory: Any, django_assert_num_queries: Any) -> None:
     for size in (1, 50):
         someone = user_factory()
         ingest(healthkit_body(*(quantity() for _ in range(size))), user=someone)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connections
-from django.db.models import F
+from django.db import DataError, OperationalError, connections
+from django.db.models import F, Manager, QuerySet
 from django.utils import timezone
 
 from django_healthkit_ingest import queues
 from django_healthkit_ingest.core.states import Status
 from django_healthkit_ingest.models import HealthSample, ImportBatch, RejectedSample, database
 from django_healthkit_ingest.pipeline.dispatch import dispatch
+from django_healthkit_ingest.pipeline.failures import ChunkCrashed
 from django_healthkit_ingest.pipeline.process import process
 from django_healthkit_ingest.pipeline.store.merge import merge
 from django_healthkit_ingest.signals import batch_finished
@@ -171,15 +173,18 @@ def test_an_unknown_error_escapes_so_that_the_message_comes_back(
     from django_healthkit_ingest.pipeline import process as module
 
     def explode(chunk: Any) -> None:
-        raise ZeroDivisionError
+        raise DataError("Failing row contains (Ada's Watch, 61)")
 
     monkeypatch.setattr(module, "complete", explode)
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ChunkCrashed) as caught:
         process(chunk_id=chunk.pk, task_id="a")
 
     chunk.refresh_from_db()
     assert (chunk.status, chunk.claimed_by) == (Status.PROCESSING, "a")
+    told = "".join(traceback.format_exception(caught.value))
+    assert "DataError" in told
+    assert "Failing row" not in told.partition("Chunk ")[2], "an error's own text may quote health data"
 
 
 def test_the_first_claim_starts_the_batch(accepted: Callable[..., ImportBatch], chunks: Any, settings: Any) -> None:
@@ -201,6 +206,19 @@ def test_a_chunk_of_a_deleted_user_leaves_nothing_behind(chunk: Any, chunks: Any
     assert not chunks.exists()
     assert not ImportBatch.objects.using(database()).exists()
     assert count() == 0
+
+
+def test_a_user_that_a_manager_hides_is_not_a_deleted_one(chunk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    user_model = type(chunk).user.field.related_model
+    hiding = Manager.from_queryset(QuerySet)()
+    hiding.model = user_model
+    monkeypatch.setattr(hiding, "get_queryset", lambda: QuerySet(user_model).none(), raising=False)
+    monkeypatch.setitem(user_model._meta.__dict__, "default_manager", hiding)
+    assert not user_model._default_manager.filter(pk=chunk.user_id).exists()
+
+    process(chunk_id=chunk.pk, task_id="a")
+
+    assert count() == 1
 
 
 def test_the_database_refuses_books_that_do_not_balance(chunk: Any, chunks: Any) -> None:

@@ -12,6 +12,11 @@ from celery import current_app
 from kombu.exceptions import OperationalError
 
 from django_healthkit_ingest import queues
+from django_healthkit_ingest.core.states import Status
+from django_healthkit_ingest.models import database
+from django_healthkit_ingest.pipeline.accept import accept
+from django_healthkit_ingest.testing import healthkit_body, ingest
+from django_healthkit_ingest.testing.payloads import quantity
 
 NAME = queues.PROCESS_CHUNK
 
@@ -20,14 +25,14 @@ NAME = queues.PROCESS_CHUNK
 def publish(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Replace the wire, not our code: what Celery's own task would have sent."""
 
-    def replace(behaviour: Any) -> list[dict[str, Any]]:
+    def replace(behaviour: Any, name: str = NAME) -> list[dict[str, Any]]:
         seen: list[dict[str, Any]] = []
 
         def apply_async(**options: Any) -> None:
             seen.append(options)
             behaviour()
 
-        monkeypatch.setattr(current_app.tasks[NAME], "apply_async", apply_async)
+        monkeypatch.setattr(current_app.tasks[name], "apply_async", apply_async)
         return seen
 
     return replace
@@ -96,14 +101,28 @@ def test_a_programming_error_is_not_swallowed(publish: Any) -> None:
         queues.enqueue(NAME, chunk_id=7)
 
 
-def test_eager_hosts_run_in_place(publish: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads: list[str] = []
-    publish(lambda: threads.append(threading.current_thread().name))
+@pytest.mark.django_db(databases="__all__", transaction=True)
+def test_an_eager_host_sees_a_long_backfill_through(user: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.HEALTHKIT_INGEST = {"CHUNK_SIZE": 1}
     monkeypatch.setitem(current_app.conf, "task_always_eager", True)
+    monkeypatch.setitem(current_app.conf, "task_eager_propagates", True)
 
-    queues.enqueue(NAME, chunk_id=7)
+    batch = accept(healthkit_body(*(quantity() for _ in range(150))), user=user)
 
-    assert threads == [threading.current_thread().name]
+    batch.refresh_from_db()
+    assert (batch.status, batch.inserted) == (Status.COMPLETED, 150)
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_ingest_sends_nothing_even_where_a_test_runs_on_commit_hooks(
+    user: Any, publish: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    seen = publish(lambda: None, queues.DISPATCH_BATCH)
+
+    with django_capture_on_commit_callbacks(using=database(), execute=True):
+        ingest(healthkit_body(quantity()), user=user)
+
+    assert seen == []
 
 
 @pytest.mark.parametrize(("broker", "expected"), [("sqs://", {"DelaySeconds": 60}), ("memory://", {"countdown": 60})])

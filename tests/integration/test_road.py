@@ -126,7 +126,7 @@ def test_a_batch_announces_itself_once_it_is_finished(user: Any, django_capture_
         for signal in names:
             signal.disconnect(hear)
 
-    assert {name for name, _ in heard} == {"accepted", "changed", "finished"}
+    assert sorted(name for name, _ in heard) == ["accepted", "changed", "finished"]
     changed = next(arguments for name, arguments in heard if name == "changed")
     assert (changed["user_id"], changed["batch_id"], changed["cause"]) == (user.pk, batch.pk, "import")
     assert changed["identifiers"] == frozenset({HEART_RATE})

@@ -39,6 +39,16 @@ class Migration(migrations.Migration):
                 ("unknown_types", models.JSONField(default=dict)),
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 ("uuid", models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
                 ("format", models.CharField(max_length=64)),
                 (
                     "lane",
@@ -71,16 +81,6 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField()),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 ("announced_at", models.DateTimeField(blank=True, null=True)),
-                (
-                    "user",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
             ],
             options={
                 "verbose_name_plural": "import batches",
@@ -102,6 +102,25 @@ class Migration(migrations.Migration):
                 ("rows_removed", models.PositiveIntegerField(default=0)),
                 ("unknown_types", models.JSONField(default=dict)),
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="chunks",
+                        to="healthkit_ingest.importbatch",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
                 (
                     "lane",
                     models.CharField(
@@ -141,35 +160,12 @@ class Migration(migrations.Migration):
                 ("not_before", models.DateTimeField(blank=True, null=True)),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 ("error_code", models.CharField(blank=True, default="", max_length=64)),
-                (
-                    "batch",
-                    models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="chunks",
-                        to="healthkit_ingest.importbatch",
-                    ),
-                ),
-                (
-                    "user",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
             ],
         ),
         migrations.CreateModel(
             name="RejectedSample",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("index", models.PositiveIntegerField()),
-                ("field", models.CharField(blank=True, max_length=128)),
-                ("code", models.CharField(max_length=64)),
-                ("detail", models.CharField(max_length=255)),
                 (
                     "chunk",
                     models.ForeignKey(
@@ -179,12 +175,26 @@ class Migration(migrations.Migration):
                         to="healthkit_ingest.importchunk",
                     ),
                 ),
+                ("index", models.PositiveIntegerField()),
+                ("field", models.CharField(blank=True, max_length=128)),
+                ("code", models.CharField(max_length=64)),
+                ("detail", models.CharField(max_length=255)),
             ],
         ),
         migrations.CreateModel(
             name="Source",
             fields=[
                 ("id", models.AutoField(primary_key=True, serialize=False)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
                 ("key", models.UUIDField()),
                 ("name", models.CharField(blank=True, max_length=255)),
                 ("bundle_id", models.CharField(blank=True, max_length=255)),
@@ -193,23 +203,12 @@ class Migration(migrations.Migration):
                 ("system_version", models.CharField(blank=True, max_length=255)),
                 ("device", models.JSONField(blank=True, null=True)),
                 ("precedence", models.PositiveSmallIntegerField()),
-                (
-                    "user",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
             ],
         ),
         migrations.CreateModel(
             name="Tombstone",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("uuid", models.UUIDField()),
                 (
                     "user",
                     models.ForeignKey(
@@ -220,16 +219,58 @@ class Migration(migrations.Migration):
                         to=settings.AUTH_USER_MODEL,
                     ),
                 ),
+                ("uuid", models.UUIDField()),
             ],
         ),
         migrations.CreateModel(
             name="HealthSample",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="healthkit_ingest.importbatch",
+                    ),
+                ),
                 ("start", models.DateTimeField()),
                 ("end", models.DateTimeField()),
                 ("value", models.FloatField(blank=True, null=True)),
                 ("rank", models.BigIntegerField()),
+                (
+                    "type",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="healthkit_ingest.typeidentifier",
+                    ),
+                ),
+                (
+                    "source",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="healthkit_ingest.source",
+                    ),
+                ),
                 ("category", models.IntegerField(blank=True, null=True)),
                 ("fp_seq", models.IntegerField(default=0)),
                 ("uuid", models.UUIDField(blank=True, null=True)),
@@ -244,47 +285,6 @@ class Migration(migrations.Migration):
                 ),
                 ("metadata", models.JSONField(blank=True, null=True)),
                 ("details", models.JSONField(blank=True, null=True)),
-                (
-                    "user",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "batch",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
-                        to="healthkit_ingest.importbatch",
-                    ),
-                ),
-                (
-                    "source",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        null=True,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
-                        to="healthkit_ingest.source",
-                    ),
-                ),
-                (
-                    "type",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
-                        to="healthkit_ingest.typeidentifier",
-                    ),
-                ),
             ],
         ),
         migrations.AddIndex(

@@ -15,7 +15,7 @@ class ImportBatch(Books):
     """One sync, as one request brought it. The books are written once, when it finishes; before that, ask the chunks.
 
     ``user`` has no database constraint: the users may live in another database, and the user's deletion erases through
-    the pipeline, in bounded transactions under the user's lock, and not through a cascade.
+    the pipeline, under the user's lock, and not through a cascade.
     """
 
     id = models.BigAutoField(primary_key=True)

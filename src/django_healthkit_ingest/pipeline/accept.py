@@ -25,7 +25,7 @@ from django_healthkit_ingest.exceptions import (
 )
 from django_healthkit_ingest.models import ImportBatch, ImportChunk, database
 from django_healthkit_ingest.pipeline.finish import finish
-from django_healthkit_ingest.queues import DISPATCH_BATCH, enqueue
+from django_healthkit_ingest.queues import DISPATCH_BATCH, enqueue, in_this_context
 from django_healthkit_ingest.signals import batch_accepted
 
 MAX_KEY = 255
@@ -131,7 +131,7 @@ def _commit(batch: ImportBatch, envelope: Envelope, *, chunk_size: int) -> Impor
         with transaction.atomic(using=using):
             batch.save(using=using, force_insert=True)
             ImportChunk.objects.using(using).bulk_create(chunks)
-            transaction.on_commit(lambda: _after(batch), using=using, robust=True)
+            transaction.on_commit(in_this_context(lambda: _after(batch)), using=using, robust=True)
     except IntegrityError:
         twin = _replayed(user_id=batch.user_id, key=batch.idempotency_key, digest=batch.body_sha256)
         if twin is None:

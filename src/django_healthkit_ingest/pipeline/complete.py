@@ -15,14 +15,10 @@ from django_healthkit_ingest.core.encodings import decompress
 from django_healthkit_ingest.core.samples import Deletion, Rejected, Sample, Section
 from django_healthkit_ingest.exceptions import PayloadUnavailable
 from django_healthkit_ingest.models import HealthSample, ImportChunk, RejectedSample, database
-from django_healthkit_ingest.pipeline.failures import CONFLICT_TRIES, is_conflict
+from django_healthkit_ingest.pipeline.failures import CONFLICT_TRIES, LostClaim, is_conflict
 from django_healthkit_ingest.pipeline.store.merge import Merged, merge
 from django_healthkit_ingest.pipeline.store.references import source_ids, type_ids
 from django_healthkit_ingest.signals import samples_changed
-
-
-class LostClaim(Exception):
-    """Somebody else holds the newest claim on the chunk: nothing of this run was kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +41,7 @@ def complete(chunk: ImportChunk) -> None:
     sources = {sample.source for sample in records.samples if sample.source is not None}
     references = {
         "type_ids": type_ids(identifiers, using=using),
-        "source_ids": source_ids(sources, user_id=chunk.user_id, using=using),
+        "source_ids": source_ids(sources, chunk=chunk, using=using),
     }
     nested = connections[using].in_atomic_block
     for tries_left in reversed(range(CONFLICT_TRIES)):

@@ -23,6 +23,21 @@ CONFLICT_TRIES = 3
 BACKOFF = (timedelta(seconds=5), timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10))
 
 
+class LostClaim(Exception):
+    """Somebody else holds the newest claim on the chunk, or has erased it: nothing of this run is kept."""
+
+
+class ChunkCrashed(Exception):
+    """An error nobody foresaw, by its type alone: its own text may quote the row or record it stumbled over."""
+
+
+def crashed(error: Exception, *, chunk_id: int) -> ChunkCrashed:
+    """The error to raise in its place, with its traceback; the message comes back and attempts end it one day."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    name = f"{type(error).__name__} {state}" if state else type(error).__name__
+    return ChunkCrashed(f"Chunk {chunk_id}: {name}").with_traceback(error.__traceback__)
+
+
 def is_conflict(error: BaseException) -> bool:
     return getattr(error.__cause__, "sqlstate", None) in CONFLICTS
 

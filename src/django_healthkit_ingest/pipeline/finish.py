@@ -33,5 +33,6 @@ def finish(*, batch_id: int) -> bool:
 def announce(*, batch_id: int) -> None:
     """Send ``batch_finished``, then note it; a crash between the two makes sweep send it again."""
     batches = ImportBatch.objects.using(database()).filter(pk=batch_id)
-    batch_finished.send_robust(sender=ImportBatch, batch=batches.get())
-    batches.mark_announced(now=timezone.now())
+    for batch in batches.filter(announced_at__isnull=True):
+        batch_finished.send_robust(sender=ImportBatch, batch=batch)
+        batches.mark_announced(now=timezone.now())

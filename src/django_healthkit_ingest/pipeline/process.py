@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.core.exceptions import ImproperlyConfigured
+from django.db import router, transaction
 from django.utils import timezone
 
 from django_healthkit_ingest.conf import get_settings
 from django_healthkit_ingest.models import ImportBatch, ImportChunk, database
 from django_healthkit_ingest.pipeline.advance import advance
-from django_healthkit_ingest.pipeline.complete import LostClaim, complete
+from django_healthkit_ingest.pipeline.complete import complete
 from django_healthkit_ingest.pipeline.erase import erase_user
-from django_healthkit_ingest.pipeline.failures import PERMANENT, TRANSIENT, backoff
+from django_healthkit_ingest.pipeline.failures import PERMANENT, TRANSIENT, LostClaim, backoff, crashed
 from django_healthkit_ingest.queues import PROCESS_CHUNK, enqueue, lease
 
 logger = logging.getLogger("django_healthkit_ingest")
@@ -22,7 +23,8 @@ logger = logging.getLogger("django_healthkit_ingest")
 def process(*, chunk_id: int, task_id: str) -> None:
     """Claim the chunk and see it through, then advance the chain, whatever the claim said.
 
-    An error that is in neither list of ``failures`` escapes: the message is not acknowledged and comes back.
+    An error that is in neither list of ``failures`` escapes as ChunkCrashed: the message is not acknowledged and comes
+    back.
     """
     chunk = _claim(chunk_id=chunk_id, task_id=task_id)
     if chunk is not None:
@@ -63,7 +65,13 @@ def _run(chunk: ImportChunk) -> None:
         postponed = mine.postpone(claim_no=chunk.claim_no, until=timezone.now() + wait)
         if postponed and not enqueue(PROCESS_CHUNK, delay=wait, chunk_id=chunk.pk):
             mine.mark_unsent()
+    except ImproperlyConfigured:
+        raise
+    except Exception as error:  # noqa: BLE001 - raised again, without its text
+        raise crashed(error, chunk_id=chunk.pk) from None
 
 
 def _user_exists(chunk: ImportChunk) -> bool:
-    return get_user_model()._default_manager.filter(pk=chunk.user_id).exists()
+    """Asked where users are written, and of all of them: a lagging replica or a hiding manager must erase nobody."""
+    users = get_user_model()
+    return users._base_manager.using(router.db_for_write(users)).filter(pk=chunk.user_id).exists()

@@ -7,11 +7,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from django.db import transaction
 
 from django_healthkit_ingest.core import samples
 from django_healthkit_ingest.core.identity import source_key
 from django_healthkit_ingest.core.precedence import precedence
-from django_healthkit_ingest.models import Source, TypeIdentifier
+from django_healthkit_ingest.models import ImportChunk, Source, TypeIdentifier
+from django_healthkit_ingest.pipeline.failures import LostClaim
+from django_healthkit_ingest.pipeline.store.locks import Scope, lock_user
 
 
 def type_ids(identifiers: Iterable[str], *, using: str) -> dict[str, int]:
@@ -27,14 +30,22 @@ def type_ids(identifiers: Iterable[str], *, using: str) -> dict[str, int]:
     return found
 
 
-def source_ids(sources: Iterable[samples.Source], *, user_id: Any, using: str) -> dict[samples.Source, int]:
+def source_ids(sources: Iterable[samples.Source], *, chunk: ImportChunk, using: str) -> dict[samples.Source, int]:
+    """Sources are personal data: new ones are written under the user's lock, and only while the chunk is there.
+
+    Raises LostClaim if the chunk was erased: a source written after that would outlive its user.
+    """
     keys: dict[samples.Source, UUID] = {source: source_key(source) for source in set(sources)}
     by_key = {key: source for source, key in sorted(keys.items(), key=lambda item: item[1])}
-    rows = Source.objects.using(using).filter(user_id=user_id, key__in=list(by_key))
+    rows = Source.objects.using(using).filter(user_id=chunk.user_id, key__in=list(by_key))
     found = dict(rows.values_list("key", "id"))
-    missing = [_row(source, key=key, user_id=user_id) for key, source in by_key.items() if key not in found]
+    missing = [_row(source, key=key, user_id=chunk.user_id) for key, source in by_key.items() if key not in found]
     if missing:
-        Source.objects.using(using).bulk_create(missing, ignore_conflicts=True)
+        with transaction.atomic(using=using):
+            lock_user(chunk.user_id, scope=Scope.SAMPLES, using=using)
+            if not ImportChunk.objects.using(using).filter(pk=chunk.pk).exists():
+                raise LostClaim
+            Source.objects.using(using).bulk_create(missing, ignore_conflicts=True)
         found = dict(rows.values_list("key", "id"))
     return {source: found[key] for source, key in keys.items()}
 

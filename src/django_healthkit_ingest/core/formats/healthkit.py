@@ -1,0 +1,152 @@
+"""The package's own wire format: HealthKit's objects with HealthKit's names (schema: ``healthkit.schema.json``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+from uuid import UUID
+
+import msgspec
+
+from django_healthkit_ingest.core.formats.base import Envelope
+from django_healthkit_ingest.core.formats.envelope import peek, read_envelope
+from django_healthkit_ingest.core.formats.records import (
+    NULL,
+    check_uuid,
+    has_own_zone,
+    parse_records,
+    read_fields,
+    read_metadata,
+    read_texts,
+)
+from django_healthkit_ingest.core.json_text import UNREADABLE, JsonObject
+from django_healthkit_ingest.core.normalise import Draft, check_source, has_columns, normalise
+from django_healthkit_ingest.core.registry import SampleTypeRegistry
+from django_healthkit_ingest.core.samples import Device, Parsed, Sample, Section, Source
+from django_healthkit_ingest.core.timestamps import find_zone, is_naive
+
+
+class _WireSample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    type: str
+    start: str
+    end: str | None = None
+    time_zone: str | None = None
+    uuid: UUID | None = None
+    value: float | None = None
+    unit: str | None = None
+    category: int | float | None = None
+    metadata: msgspec.Raw = NULL
+    source: msgspec.Raw = NULL
+    device: msgspec.Raw = NULL
+
+
+class _Dates(msgspec.Struct, frozen=True, gc=False):
+    start: str = ""
+    end: str | None = None
+    time_zone: str | None = None
+    metadata: msgspec.Raw = NULL
+
+
+class _Signature(msgspec.Struct, frozen=True, gc=False):
+    type: msgspec.Raw
+    start: msgspec.Raw
+
+
+_SAMPLE = msgspec.json.Decoder(_WireSample)
+_DATES = msgspec.json.Decoder(_Dates)
+_SIGNATURE = msgspec.json.Decoder(_Signature)
+_COLUMNS = ("value", "unit", "category")
+_DEVICE_FIELDS = Device.__struct_fields__
+_SOURCE_FIELDS = tuple(name for name in Source.__struct_fields__ if name != "device")
+
+
+class HealthKitFormat:
+    name: ClassVar[str] = "healthkit"
+    media_types: ClassVar[frozenset[str]] = frozenset()
+    fidelity: ClassVar[int] = 60
+
+    def recognises(self, body: bytes) -> bool:
+        """An envelope of this name, or of no name whose samples have HealthKit's keys, or that has no samples."""
+        seen = peek(body)
+        if seen.format is not None or seen.bare_array:
+            return seen.format == self.name
+        return not seen.samples or any(_has_signature(raw) for raw in seen.samples)
+
+    def split(self, body: bytes, *, time_zone: str | None) -> Envelope:
+        return read_envelope(body, format=self.name, time_zone=time_zone, naive_fields=_naive_fields)
+
+    def parse(
+        self,
+        records: bytes,
+        *,
+        section: Section,
+        first_index: int,
+        time_zone: str | None,
+        registry: SampleTypeRegistry,
+    ) -> Iterator[Parsed]:
+        declared_zone = find_zone(time_zone) if time_zone is not None else None
+        metadata_seen: dict[bytes, JsonObject | None] = {}
+        sources_seen: dict[tuple[bytes, bytes], Source | None] = {}
+
+        def read_sample(index: int, raw: msgspec.Raw) -> Sample:
+            wire = _read_wire(raw, registry=registry)
+            metadata_raw = bytes(wire.metadata)
+            if metadata_raw not in metadata_seen:
+                metadata_seen[metadata_raw] = read_metadata(metadata_raw)
+            source_raw = bytes(wire.source), bytes(wire.device)
+            if source_raw not in sources_seen:
+                sources_seen[source_raw] = _read_source(wire)
+            draft = Draft(
+                type=wire.type,
+                start=wire.start,
+                end=wire.end,
+                time_zone=wire.time_zone,
+                uuid=check_uuid(wire.uuid),
+                value=wire.value,
+                unit=wire.unit,
+                category=wire.category,
+                source=sources_seen[source_raw],
+                metadata=metadata_seen[metadata_raw],
+                record=raw,
+            )
+            return normalise(draft, index=index, registry=registry, fidelity=self.fidelity, declared_zone=declared_zone)
+
+        return parse_records(records, section=section, first_index=first_index, read_sample=read_sample, names={})
+
+
+def _read_wire(raw: msgspec.Raw, *, registry: SampleTypeRegistry) -> _WireSample:
+    try:
+        return _SAMPLE.decode(raw)
+    except UNREADABLE:
+        values, faults = read_fields(raw, _WireSample)
+    if "type" in values and not has_columns(values["type"], registry):
+        for name in _COLUMNS:  # what these hold in a structure of its own is the structure's affair
+            faults.pop(name, None)
+    for fault in faults.values():
+        raise fault
+    return _WireSample(**values)
+
+
+def _read_source(wire: _WireSample) -> Source | None:
+    device = read_texts(wire.device, _DEVICE_FIELDS, field="device")
+    source = read_texts(wire.source, _SOURCE_FIELDS, field="source")
+    return check_source(Source(**source, device=Device(**device) if device else None))
+
+
+def _has_signature(raw: msgspec.Raw) -> bool:
+    try:
+        _SIGNATURE.decode(raw)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def _naive_fields(raw: msgspec.Raw) -> list[str]:
+    try:
+        dates = _DATES.decode(raw)
+    except UNREADABLE:
+        return []  # the record will be rejected for it
+    names = [name for name, text in (("start", dates.start), ("end", dates.end)) if text and is_naive(text)]
+    if not names or dates.time_zone is not None:
+        return []
+    return [] if has_own_zone(dates.metadata) else names

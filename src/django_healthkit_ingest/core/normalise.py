@@ -1,0 +1,231 @@
+"""From what a dialect wrote to what HealthKit meant: the one place where a record becomes a Sample."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from math import isfinite
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from django_healthkit_ingest.core.identity import content_digest, fingerprint, microseconds, rank, source_key
+from django_healthkit_ingest.core.json_text import JsonObject, read_object
+from django_healthkit_ingest.core.registry import MAX_IDENTIFIER_LENGTH, SampleKind, SampleType, SampleTypeRegistry
+from django_healthkit_ingest.core.rejections import rejection
+from django_healthkit_ingest.core.samples import Device, Sample, Source
+from django_healthkit_ingest.core.timestamps import find_zone, read_interval
+from django_healthkit_ingest.core.units import MAX_UNIT_LENGTH, converter, parse_unit
+from django_healthkit_ingest.exceptions import UnitError
+
+NORMALISER_VERSION = 1
+"""Raise it by 1 when the same draft gives another Sample than before: replayed records then replace their rows."""
+
+MAX_METADATA_BYTES = 256 * 1024
+MAX_DETAILS_BYTES = 8 * 2**20
+MAX_TEXT_LENGTH = 255
+"""Of a source's and a device's fields."""
+
+_COLUMNS = (SampleKind.QUANTITY, SampleKind.CATEGORY)
+_INT32 = 2**31
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_NOT_APPLICABLE = {0: "NotApplicable"}
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A record in no dialect: names and units are HealthKit's, nothing is checked yet but JSON types."""
+
+    type: str
+    start: str | datetime
+    end: str | datetime | None = None
+    time_zone: str | None = None
+    """The record's own zone. One in its ``HKTimeZone`` metadata is found without it."""
+    uuid: UUID | None = None
+    value: float | None = None
+    unit: str | None = None
+    """None: not sent. Empty: dimensionless."""
+    category: float | None = None
+    source: Source | None = None
+    metadata: JsonObject | None = None
+    record: bytes | msgspec.Raw
+    """The whole record as JSON, kept for types that have no columns."""
+
+
+def normalise(
+    draft: Draft, *, index: int, registry: SampleTypeRegistry, fidelity: int, declared_zone: ZoneInfo | None
+) -> Sample:
+    """Raises RecordRejected; its ``field`` is one of the draft's.
+
+    A quantity is converted to its type's canonical unit; a percentage is a fraction there (0.97). A category's number
+    need not be in its enum: new versions of iOS bring new ones. Every other kind, and a type the registry does not
+    know, is kept whole in ``details``, beside the value, unit and category that were sent.
+    """
+    sample_type = registry.get(draft.type)
+    kind = None if sample_type is None else sample_type.kind
+    own_zone = _own_zone(draft)
+    interval = read_interval(draft.start, draft.end, own_zone=own_zone, declared_zone=declared_zone)
+    value: float | None = None
+    category: int | None = None
+    unit = details = digest = ""
+    if sample_type is not None and kind is SampleKind.QUANTITY:
+        value = _quantity(draft, sample_type)
+    elif sample_type is not None and kind is SampleKind.CATEGORY:
+        category = _category(draft, sample_type)
+    else:
+        if sample_type is None:
+            _check_identifier(draft.type)
+        value, unit, category = _columns_as_sent(draft)
+        whole = read_object(draft.record, field="", max_bytes=MAX_DETAILS_BYTES)
+        details, digest = whole.text, whole.digest
+    identifier = draft.type if sample_type is None else sample_type.identifier
+    return Sample(
+        index=index,
+        identifier=identifier,
+        known=sample_type is not None,
+        uuid=draft.uuid,
+        fingerprint=fingerprint(
+            identifier=identifier, kind=kind, start=interval.start, end=interval.end, value=value, category=category
+        ),
+        rank=rank(
+            fidelity=fidelity,
+            normaliser_version=NORMALISER_VERSION,
+            content_digest=content_digest(
+                identifier,
+                microseconds(interval.start),
+                microseconds(interval.end),
+                interval.time_zone,
+                interval.zone_basis,
+                value,
+                category,
+                unit,
+                source_key(draft.source).int if draft.source is not None else "",
+                draft.metadata.digest if draft.metadata is not None else "",
+                digest,
+            ),
+        ),
+        start=interval.start,
+        end=interval.end,
+        time_zone=interval.time_zone,
+        zone_basis=interval.zone_basis,
+        value=value,
+        category=category,
+        unit=unit,
+        source=draft.source,
+        metadata=draft.metadata.text if draft.metadata is not None else None,
+        details=details or None,
+    )
+
+
+def has_columns(identifier: str, registry: SampleTypeRegistry) -> bool:
+    """Whether records of the type are values or categories; all others are kept whole, whatever they hold."""
+    sample_type = registry.get(identifier)
+    return sample_type is not None and sample_type.kind in _COLUMNS
+
+
+def check_source(source: Source) -> Source | None:
+    """None if the source says nothing. Raises RecordRejected with ``source.<field>`` or ``device.<field>``."""
+    device = source.device
+    for part, texts in (("source", source), ("device", device)):
+        for name in texts.__struct_fields__ if texts is not None else ():
+            text = getattr(texts, name)
+            if isinstance(text, str):
+                _check_text(text, field=f"{part}.{name}", max_length=MAX_TEXT_LENGTH)
+    if device == Device():
+        source = msgspec.structs.replace(source, device=None)
+    return None if source == Source() else source
+
+
+def _own_zone(draft: Draft) -> ZoneInfo | None:
+    if draft.time_zone is not None:
+        zone = find_zone(draft.time_zone)
+        if zone is None:
+            raise rejection("invalid_time_zone", field="time_zone")
+        return zone
+    name = draft.metadata.members.get("HKTimeZone") if draft.metadata is not None else None
+    # Any app may write this key, and an offset or a declared zone may still do: a wrong name is no fault.
+    return find_zone(name) if isinstance(name, str) else None
+
+
+def _quantity(draft: Draft, sample_type: SampleType) -> float:
+    value, unit = draft.value, draft.unit
+    if value is None:
+        raise rejection("missing_field", field="value")
+    if isinstance(value, bool):
+        raise rejection("wrong_type", field="value")
+    if unit is None:
+        raise rejection("missing_unit", field="unit")
+    if unit != sample_type.canonical_unit:
+        scale, offset = _converter(unit, sample_type.canonical_unit)
+        value = value * scale + offset
+    return _finite(value)
+
+
+def _converter(unit: str, canonical_unit: str) -> tuple[float, float]:
+    if len(unit) > MAX_UNIT_LENGTH:
+        raise rejection("too_long", field="unit")
+    try:
+        return converter(unit, canonical_unit)
+    except UnitError:
+        reason = "unit_mismatch" if _is_unit(unit) else "unit_unknown"
+    raise rejection(reason, field="unit")
+
+
+def _is_unit(text: str) -> bool:
+    try:
+        parse_unit(text)
+    except UnitError:
+        return False
+    return True
+
+
+def _finite(value: float) -> float:
+    if not isfinite(value):
+        raise rejection("number_out_of_range", field="value")
+    return value + 0.0  # a negative zero becomes zero
+
+
+def _category(draft: Draft, sample_type: SampleType) -> int:
+    if draft.category is None:
+        if sample_type.category_values == _NOT_APPLICABLE:
+            return 0
+        raise rejection("missing_field", field="category")
+    category = _whole_number(draft.category)
+    if category is None:
+        raise rejection("wrong_type", field="category")
+    if not -_INT32 <= category < _INT32:
+        raise rejection("number_out_of_range", field="category")
+    return category
+
+
+def _whole_number(number: float) -> int | None:
+    """Clients whose numbers are all doubles write 3.0."""
+    if isinstance(number, int):
+        return None if isinstance(number, bool) else number
+    return int(number) if number.is_integer() else None
+
+
+def _columns_as_sent(draft: Draft) -> tuple[float | None, str, int | None]:
+    unit = draft.unit or ""
+    _check_text(unit, field="unit", max_length=MAX_UNIT_LENGTH)
+    category = _whole_number(draft.category) if draft.category is not None else None
+    if category is not None and not -_INT32 <= category < _INT32:
+        category = None
+    return (_finite(draft.value) if draft.value is not None else None), unit, category
+
+
+def _check_identifier(identifier: str) -> None:
+    if not identifier:
+        raise rejection("missing_field", field="type")
+    _check_text(identifier, field="type", max_length=MAX_IDENTIFIER_LENGTH)
+    if _CONTROL.search(identifier):
+        raise rejection("control_character", field="type")
+
+
+def _check_text(text: str, *, field: str, max_length: int) -> None:
+    if len(text) > max_length:
+        raise rejection("too_long", field=field)
+    if "\0" in text:
+        raise rejection("nul_character", field=field)
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise rejection("invalid_text", field=field)
