@@ -33,11 +33,15 @@ class ImportBatchQuerySet(models.QuerySet["ImportBatch"]):
         """PENDING to PROCESSING, when the first chunk is claimed."""
         return self.filter(status=Status.PENDING).update(status=Status.PROCESSING)
 
-    def elect_finisher(self, *, now: datetime) -> int:
-        """1 for exactly one caller once no chunk is left unfinished; the row stays locked until the caller commits."""
+    def closable(self) -> Self:
+        """Open, with no chunk left unfinished."""
         chunks = self.model._meta.get_field("chunks").related_model
         unfinished = chunks._default_manager.filter(batch=OuterRef("pk"), status__in=UNFINISHED)
-        return self.open().filter(~Exists(unfinished)).update(finished_at=now)
+        return self.open().filter(~Exists(unfinished))
+
+    def elect_finisher(self, *, now: datetime) -> int:
+        """1 for exactly one caller; the row stays locked until the caller commits."""
+        return self.closable().update(finished_at=now)
 
     def close(self, *, status: Status, totals: Mapping[str, Any]) -> int:
         return self.update(status=status, **totals)
@@ -128,8 +132,10 @@ class ImportChunkQuerySet(models.QuerySet["ImportChunk"]):
         )
         return self.filter(status=Status.PENDING, sent_at__lt=patience).update(sent_at=None)
 
-    def purge_payloads(self, *, finished_before: datetime) -> int:
-        return self.filter(payload__isnull=False, batch__finished_at__lt=finished_before).update(payload=None)
+    def purge_payloads(self, *, finished_before: datetime, limit: int) -> int:
+        """At most ``limit`` payloads of finished batches, so that no purge is one long transaction."""
+        old = self.filter(payload__isnull=False, finished_at__lt=finished_before, batch__finished_at__isnull=False)
+        return self.filter(pk__in=list(old.values_list("pk", flat=True)[:limit])).update(payload=None)
 
     def books(self) -> dict[str, int]:
         """One aggregate: chunks per status, records per outcome, records of failed and of unfinished chunks."""

@@ -19,7 +19,9 @@ from django_healthkit_ingest.pipeline.sweep import sweep
 
 _POLICY: dict[str, Any] = {
     "acks_late": True,
-    "acks_on_failure_or_timeout": False,
+    "acks_on_failure_or_timeout": False,  # Celery 5.6; the next two are what 5.7 split it into
+    "acks_on_failure": False,
+    "acks_on_timeout": False,
     "reject_on_worker_lost": True,
     "ignore_result": True,
 }

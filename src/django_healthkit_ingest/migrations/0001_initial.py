@@ -361,6 +361,12 @@ class Migration(migrations.Migration):
                 name="hki_chunk_unfinished",
             ),
         ),
+        migrations.AddIndex(
+            model_name="importchunk",
+            index=models.Index(
+                condition=models.Q(("payload__isnull", False)), fields=["finished_at"], name="hki_chunk_purgeable"
+            ),
+        ),
         migrations.AddConstraint(
             model_name="importchunk",
             constraint=models.UniqueConstraint(fields=("batch", "index"), name="hki_chunk_batch_index"),

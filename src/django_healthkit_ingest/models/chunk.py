@@ -53,6 +53,7 @@ class ImportChunk(Books):
                 condition=Q(status__in=[status.value for status in UNFINISHED]),
                 name="hki_chunk_unfinished",
             ),
+            models.Index(fields=["finished_at"], condition=Q(payload__isnull=False), name="hki_chunk_purgeable"),
         ]
 
     def __str__(self) -> str:

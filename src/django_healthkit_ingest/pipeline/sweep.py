@@ -18,6 +18,9 @@ from django_healthkit_ingest.pipeline.finish import announce, finish
 ANNOUNCE_AFTER = timedelta(minutes=1)
 """Younger finished batches are being announced by the worker that closed them."""
 
+PURGED_AT_ONCE = 10_000
+"""Payloads one sweep purges; the next one goes on."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
@@ -42,14 +45,14 @@ def sweep() -> Swept:
     lost = chunks.all().release_lost(now=now, stale_after=options.stale_after)
     waiting = chunks.all().waiting(now=now).order_by("user_id", "lane").values_list("user_id", "lane").distinct()
     sent = sum(dispatch(user_id=user_id, lane=lane) for user_id, lane in waiting)
-    finished = sum(finish(batch_id=batch_id) for batch_id in batches.open().values_list("pk", flat=True))
+    finished = sum(finish(batch_id=batch_id) for batch_id in batches.all().closable().values_list("pk", flat=True))
     unannounced = batches.all().unannounced(finished_before=now - ANNOUNCE_AFTER)
     announced = list(unannounced.values_list("pk", flat=True))
     for batch_id in announced:
         announce(batch_id=batch_id)
     purged = 0
     if options.payload_retention is not None:
-        purged = chunks.all().purge_payloads(finished_before=now - options.payload_retention)
+        purged = chunks.all().purge_payloads(finished_before=now - options.payload_retention, limit=PURGED_AT_ONCE)
     return Swept(
         leases_expired=expired,
         messages_lost=lost,

@@ -20,6 +20,7 @@ from django_healthkit_ingest.core.formats.records import (
     NULL,
     check_uuid,
     has_own_zone,
+    keys,
     parse_records,
     read_fields,
     read_members,
@@ -98,11 +99,6 @@ class _Dates(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     metadata: msgspec.Raw = NULL
 
 
-class _Signature(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    date_from: msgspec.Raw = NULL
-    source_platform: msgspec.Raw = NULL
-
-
 class _Reading(msgspec.Struct, frozen=True, gc=False):
     """What a point's value says, in HealthKit's terms."""
 
@@ -116,7 +112,6 @@ V = TypeVar("V", _Numeric, _MenstruationFlow, _InsulinDelivery)
 
 _POINT = msgspec.json.Decoder(_Point)
 _DATES = msgspec.json.Decoder(_Dates)
-_SIGNATURE = msgspec.json.Decoder(_Signature)
 _FIELDS = {
     "start": "dateFrom",
     "end": "dateTo",
@@ -136,7 +131,9 @@ class FlutterFormat:
         seen = peek(body)
         if seen.format is not None:
             return seen.format == self.name
-        return any(_has_signature(raw) for raw in seen.samples) or (seen.bare_array and not seen.samples)
+        return any({"dateFrom", "sourcePlatform"} & keys(raw) for raw in seen.samples) or (
+            seen.bare_array and not seen.samples
+        )
 
     def split(self, body: bytes, *, time_zone: str | None) -> Envelope:
         if is_bare_array(body):
@@ -288,14 +285,6 @@ def _with(additions: Mapping[str, Any], metadata: JsonObject | None) -> JsonObje
         return metadata
     members = {**additions, **(metadata.members if metadata is not None else {})}
     return read_object(write(members), field="metadata", max_bytes=MAX_METADATA_BYTES)
-
-
-def _has_signature(raw: msgspec.Raw) -> bool:
-    try:
-        signature = _SIGNATURE.decode(raw)
-    except UNREADABLE:
-        return False
-    return bytes(signature.date_from) != b"null" or bytes(signature.source_platform) != b"null"
 
 
 def _naive_fields(raw: msgspec.Raw) -> list[str]:

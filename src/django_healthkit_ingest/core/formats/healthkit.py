@@ -14,6 +14,7 @@ from django_healthkit_ingest.core.formats.records import (
     NULL,
     check_uuid,
     has_own_zone,
+    keys,
     parse_records,
     read_fields,
     read_metadata,
@@ -47,14 +48,8 @@ class _Dates(msgspec.Struct, frozen=True, gc=False):
     metadata: msgspec.Raw = NULL
 
 
-class _Signature(msgspec.Struct, frozen=True, gc=False):
-    type: msgspec.Raw
-    start: msgspec.Raw
-
-
 _SAMPLE = msgspec.json.Decoder(_WireSample)
 _DATES = msgspec.json.Decoder(_Dates)
-_SIGNATURE = msgspec.json.Decoder(_Signature)
 _COLUMNS = ("value", "unit", "category")
 _DEVICE_FIELDS = Device.__struct_fields__
 _SOURCE_FIELDS = tuple(name for name in Source.__struct_fields__ if name != "device")
@@ -70,7 +65,7 @@ class HealthKitFormat:
         seen = peek(body)
         if seen.format is not None or seen.bare_array:
             return seen.format == self.name
-        return not seen.samples or any(_has_signature(raw) for raw in seen.samples)
+        return not seen.samples or any({"type", "start"} <= keys(raw) for raw in seen.samples)
 
     def split(self, body: bytes, *, time_zone: str | None) -> Envelope:
         return read_envelope(body, format=self.name, time_zone=time_zone, naive_fields=_naive_fields)
@@ -131,14 +126,6 @@ def _read_source(wire: _WireSample) -> Source | None:
     device = read_texts(wire.device, _DEVICE_FIELDS, field="device")
     source = read_texts(wire.source, _SOURCE_FIELDS, field="source")
     return check_source(Source(**source, device=Device(**device) if device else None))
-
-
-def _has_signature(raw: msgspec.Raw) -> bool:
-    try:
-        _SIGNATURE.decode(raw)
-    except UNREADABLE:
-        return False
-    return True
 
 
 def _naive_fields(raw: msgspec.Raw) -> list[str]:

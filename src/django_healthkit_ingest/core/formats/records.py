@@ -108,6 +108,14 @@ def read_members(raw: msgspec.Raw, *, field: str) -> dict[str, msgspec.Raw]:
     raise rejection("malformed_record" if reason == "wrong_type" and not field else reason, field=field)
 
 
+def keys(raw: msgspec.Raw) -> frozenset[str]:
+    """None for what is no object. Never raises."""
+    try:
+        return frozenset(_OBJECT.decode(raw))
+    except UNREADABLE:
+        return frozenset()
+
+
 def read_texts(raw: msgspec.Raw, names: tuple[str, ...], *, field: str) -> dict[str, str]:
     """The members of those names that are there; null is as good as absent, and so is null for the whole object."""
     if bytes(raw) == b"null":
