@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from example_project.services.together import start_services
+from tests.network import stay_on_this_machine
 
 DATABASES = ("postgresql", "sqlite")
 SERVICES = pytest.StashKey[ExitStack]()
@@ -28,6 +29,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     if not early_config.pluginmanager.is_blocked("django"):
         os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
         early_config.stash[SERVICES] = start(os.environ.get("HEALTHKIT_TEST_DATABASE", DATABASES[0]))
+        stay_on_this_machine()
     return (yield)
 
 

@@ -36,7 +36,7 @@ def together(*calls: Callable[[], Any]) -> list[Any]:
     def run(place: int, call: Callable[[], Any]) -> None:
         try:
             with queues.captured():
-                barrier.wait(10)
+                barrier.wait(60)
                 results[place] = call()
         except Exception as error:  # noqa: BLE001 - handed to the asserting thread
             results[place] = error
