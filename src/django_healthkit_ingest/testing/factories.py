@@ -1,4 +1,8 @@
-"""factory_boy factories for the models; they build rows as the pipeline would leave them."""
+"""factory_boy factories for the models; they build rows as the pipeline would leave them.
+
+``user`` is taken as an object and stored as a key: users may live in another database, and Django then refuses the
+object.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +47,10 @@ class SourceFactory(factory.django.DjangoModelFactory[Source]):
     class Meta:
         model = Source
 
-    user = factory.SubFactory(UserFactory)
+    class Params:
+        user = factory.SubFactory(UserFactory)
+
+    user_id = factory.LazyAttribute(lambda row: row.user.pk)
     name = factory.Sequence(lambda number: f"Test Watch {number}")
     bundle_id = "com.apple.health.0A1B2C3D"
     product_type = "Watch7,11"
@@ -59,7 +66,10 @@ class ImportBatchFactory(factory.django.DjangoModelFactory[ImportBatch]):
     class Meta:
         model = ImportBatch
 
-    user = factory.SubFactory(UserFactory)
+    class Params:
+        user = factory.SubFactory(UserFactory)
+
+    user_id = factory.LazyAttribute(lambda row: row.user.pk)
     format = "healthkit"
     lane = Lane.LIVE
     status = Status.PENDING
@@ -95,7 +105,10 @@ class HealthSampleFactory(factory.django.DjangoModelFactory[HealthSample]):
     class Meta:
         model = HealthSample
 
-    user = factory.SubFactory(UserFactory)
+    class Params:
+        user = factory.SubFactory(UserFactory)
+
+    user_id = factory.LazyAttribute(lambda row: row.user.pk)
     batch = factory.SubFactory(ImportBatchFactory, user=factory.SelfAttribute("..user"))
     type = factory.SubFactory(TypeIdentifierFactory)
     source = factory.SubFactory(SourceFactory, user=factory.SelfAttribute("..user"))
