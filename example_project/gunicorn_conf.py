@@ -22,16 +22,8 @@ def post_worker_init(worker: Any) -> None:
 
     A broker that is away is no reason not to serve: requests are answered without it, and sweep sends later.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
-    from kombu.exceptions import KombuError
+    from django_healthkit_ingest.queues import connect
 
-    from example_project.celery import app
-
-    try:
-        with app.producer_pool.acquire(block=True) as producer:
-            connection = producer.connection
-            assert connection is not None
-            connection.ensure_connection(max_retries=1, timeout=2)
-    except (BotoCoreError, ClientError, KombuError, OSError) as error:
-        worker.log.warning("The broker cannot be reached yet (%s)", type(error).__name__)
+    if not connect():
+        worker.log.warning("The broker cannot be reached yet")
     worker.log.info("Worker ready (pid: %s)", worker.pid)

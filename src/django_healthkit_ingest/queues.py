@@ -108,7 +108,22 @@ def enqueue(name: str, *, delay: timedelta | None = None, **ids: Any) -> bool:
         options["queue"] = queue
     options.update(_delayed(delay))
     kwargs = _arguments(ids)
-    return _publish(lambda: task.apply_async(kwargs=kwargs, **options), name=name)
+    patience = get_settings().publish_timeout
+    return _publish(lambda: task.apply_async(kwargs=kwargs, **options), name=name, patience=patience)
+
+
+def connect(*, patience: timedelta = timedelta(seconds=10)) -> bool:
+    """Open the broker connection before the first message needs it; False if that took too long or failed.
+
+    The first send of a process costs boto3's start, the better part of a second, and more on a busy machine;
+    ``PUBLISH_TIMEOUT`` is measured for a connection that is open. For web servers' worker start and for commands.
+    """
+
+    def open_connection() -> None:
+        with current_app.producer_pool.acquire(block=True) as producer:
+            producer.connection.ensure_connection(max_retries=1, timeout=patience.total_seconds())
+
+    return _publish(open_connection, name="the first message", patience=patience)
 
 
 def _arguments(ids: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +150,7 @@ def _delayed(delay: timedelta | None) -> dict[str, Any]:
     return {"countdown": seconds}
 
 
-def _publish(send: Callable[[], object], *, name: str) -> bool:
+def _publish(send: Callable[[], object], *, name: str, patience: timedelta) -> bool:
     if not _publishing.acquire(blocking=False):
         logger.warning("The broker hangs: %s is left to sweep.", name)
         return False
@@ -152,7 +167,7 @@ def _publish(send: Callable[[], object], *, name: str) -> bool:
 
     thread = threading.Thread(target=run, name="healthkit-ingest-publish", daemon=True)
     thread.start()
-    thread.join(get_settings().publish_timeout.total_seconds())
+    thread.join(patience.total_seconds())
     if not outcome:
         logger.warning("The broker did not answer in time: %s is left to sweep.", name)
         return False

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from celery import current_app
+from celery import Celery, current_app
 from kombu.exceptions import OperationalError
 
 from django_healthkit_ingest import queues
@@ -150,3 +150,16 @@ def test_a_lease_outlives_the_hard_time_limit(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(current_app.conf, "task_time_limit", 100)
 
     assert timedelta(seconds=100) < queues.lease() <= timedelta(seconds=120)
+
+
+def test_connecting_first_is_bounded_and_tells_whether_it_worked(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Celery(broker="memory://", set_as_current=False)
+    monkeypatch.setattr(queues, "current_app", app)
+    reached = queues.connect()
+    released = threading.Event()
+    monkeypatch.setattr(app.producer_pool, "acquire", lambda **options: released.wait(30))
+
+    hanging = queues.connect(patience=timedelta(milliseconds=20))
+    released.set()
+
+    assert (reached, hanging) == (True, False)

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from django_healthkit_ingest.pipeline.sweep import sweep
+from django_healthkit_ingest.queues import connect
 
 
 class Command(BaseCommand):
@@ -17,6 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the counts as one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        connect()
         counts = asdict(sweep())
         if options["json"]:
             self.stdout.write(json.dumps(counts))
