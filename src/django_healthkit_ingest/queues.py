@@ -121,7 +121,9 @@ def connect(*, patience: timedelta = timedelta(seconds=10)) -> bool:
 
     def open_connection() -> None:
         with current_app.producer_pool.acquire(block=True) as producer:
-            producer.connection.ensure_connection(max_retries=1, timeout=patience.total_seconds())
+            connection = producer.connection
+            assert connection is not None
+            connection.ensure_connection(max_retries=1, timeout=max(1, int(patience.total_seconds())))
 
     return _publish(open_connection, name="the first message", patience=patience)
 
