@@ -30,6 +30,8 @@ SETTING = "HEALTHKIT_INGEST"
 SHIPPED_FORMATS = (
     "django_healthkit_ingest.core.formats.healthkit.HealthKitFormat",
     "django_healthkit_ingest.core.formats.flutter.FlutterFormat",
+    "django_healthkit_ingest.core.formats.react_native.ReactNativeHealthKitFormat",
+    "django_healthkit_ingest.core.formats.open_wearables.OpenWearablesFormat",
 )
 
 
@@ -73,7 +75,7 @@ class IngestSettings:
     """How long the raw chunks of a finished batch are kept for replay; None keeps them."""
 
     sqs_guards: bool = True
-    """Whether a worker on SQS repairs the known defects of kombu's SQS transport (see the guards' page)."""
+    """Whether a worker on SQS repairs the known defects of kombu's SQS transport (how-to/celery-on-sqs)."""
 
     def __post_init__(self) -> None:
         for name in ("max_body_bytes", "max_decoded_bytes", "chunk_size", "dispatch_window", "max_attempts"):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from django_healthkit_ingest.core.catalogue import load
-from django_healthkit_ingest.core.formats.flutter import names
+from django_healthkit_ingest.core.formats.flutter_values import names
 from django_healthkit_ingest.core.registry import SampleKind, SampleType, SampleTypeRegistry, shipped_registry
 from django_healthkit_ingest.core.units import converter
 from django_healthkit_ingest.exceptions import DuplicateSampleType, InvalidSampleType

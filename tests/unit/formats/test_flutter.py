@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from django_healthkit_ingest.core.formats.flutter import FlutterFormat, names
+from django_healthkit_ingest.core.formats.flutter import FlutterFormat
+from django_healthkit_ingest.core.formats.flutter_values import names
 from django_healthkit_ingest.core.formats.healthkit import HealthKitFormat
 from django_healthkit_ingest.core.registry import SampleKind, shipped_registry
 from django_healthkit_ingest.core.rejections import reasons

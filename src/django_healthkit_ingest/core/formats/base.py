@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -28,6 +30,20 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """What was ignored, by key name; never a value."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What of HealthKit a format can carry, as its client library writes it."""
+
+    uuids: bool
+    """HealthKit's own uuid of a sample. Without it a record is known by its fingerprint and can never be deleted."""
+    deletions: bool
+    """``HKDeletedObject``."""
+    offsets: bool
+    """Dates are instants, with a UTC offset or ``Z``. Without, a time zone has to be declared."""
+    precision: timedelta
+    """The finest step of its dates. Values are always whole doubles."""
+
+
 class Format(Protocol):
     """A wire format. Instances hold no state: one serves all threads."""
 
@@ -37,6 +53,7 @@ class Format(Protocol):
     """Media types that mean this format and no other; usually empty, since everybody sends ``application/json``."""
     fidelity: ClassVar[int]
     """0-63: how much of HealthKit survives in this format; the better one wins when both carry the same uuid."""
+    capabilities: ClassVar[Capabilities]
 
     def recognises(self, body: bytes) -> bool:
         """Whether these bytes look like this format, asked only when nobody named one. Never raises."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import codecs
 import re
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from itertools import chain, islice
+from typing import ClassVar
 
 import msgspec
 
 from django_healthkit_ingest.core.formats.base import Envelope
+from django_healthkit_ingest.core.formats.body import check_text, guarded, is_bare_array, without_mark
 from django_healthkit_ingest.core.formats.records import NULL, read_fields, read_members
-from django_healthkit_ingest.core.json_text import replace_lone_surrogates
 from django_healthkit_ingest.core.rejections import reasons
 from django_healthkit_ingest.core.samples import Section
 from django_healthkit_ingest.core.states import Lane
@@ -30,10 +31,7 @@ MAX_TEXT_LENGTH = 255
 MAX_ERRORS = 10
 MAX_WARNINGS = 10
 
-_BOM = codecs.BOM_UTF8
-_PIECE = 2**20
 _PEEKED_SAMPLES = 10
-_ARRAY_FIRST = re.compile(rb"\s*\[")
 _FORMAT_FIRST = re.compile(rb'\s*\{\s*"format"\s*:\s*"([a-z0-9_]{1,64})"')
 _FAULTS = {
     "missing_field": "the key is required; send an empty array if there is nothing",
@@ -43,13 +41,21 @@ _FAULTS = {
     "invalid_lane": f"use one of {', '.join(Lane)}",
     "invalid_time_zone": "use an IANA time zone name, such as Europe/Berlin",
     "time_zone_mismatch": "the body names another time zone than the request; send it once",
+    "unsupported_provider": "this server takes data of HealthKit only; send provider apple",
     "too_long": f"use at most {MAX_TEXT_LENGTH} characters",
     "nul_character": "remove the character U+0000",
 }
 
 
-class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    samples: list[msgspec.Raw]
+class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The envelope's members. A dialect whose client library has an envelope of its own adds that one's members."""
+
+    sample_arrays: ClassVar[Mapping[str, str]] = {"samples": "samples"}
+    """Members that hold samples, with their keys on the wire; one of them has to be there."""
+    deletion_arrays: ClassVar[tuple[str, ...]] = ("deletions",)
+    ignored: ClassVar[Mapping[str, str]] = {"sequence": "sequence", "anchors": "anchors", "windows": "windows"}
+
+    samples: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
     format: str | None = None
     version: int | None = None
     time_zone: str | None = None
@@ -69,22 +75,19 @@ class Peek(msgspec.Struct, frozen=True):
     format: str | None = None
     samples: list[msgspec.Raw] = []
     bare_array: bool = False
+    keys: frozenset[str] = frozenset()
+    """Of the outermost object."""
 
-
-class _Named(msgspec.Struct, frozen=True):
-    format: str
-
-
-class _PeekBody(msgspec.Struct, frozen=True):
-    samples: list[msgspec.Raw]
-    format: str | None = None
+    @property
+    def is_empty(self) -> bool:
+        """Whether this is an envelope of ours and nobody else's, with no samples to tell whose they are."""
+        return not self.samples and "samples" in self.keys and self.keys <= frozenset(Body.__struct_fields__)
 
 
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
-_BODY = msgspec.json.Decoder(_Body)
-_PEEK = msgspec.json.Decoder(_PeekBody)
-_NAMED = msgspec.json.Decoder(_Named)
-_IGNORED = ("sequence", "anchors", "windows")
+_ANY = msgspec.json.Decoder(msgspec.Raw)
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TEXT = msgspec.json.Decoder(str | None)
 _PARTIES = {"device": ("id", "model", "system_version"), "client": ("name", "version")}
 
 
@@ -99,38 +102,47 @@ def read_envelope(
     format: str,
     time_zone: str | None,
     naive_fields: Callable[[msgspec.Raw], Iterable[str]],
+    shape: type[Body] = Body,
 ) -> Envelope:
     """Raises MalformedBody, InvalidEnvelope, TimeZoneRequired; none of them quotes the body.
 
     ``naive_fields`` names a sample's dates that have neither an offset nor a zone of the sample's own; it is asked
     only if no zone is declared.
     """
-    text = _check_text(body)
-    read, unknown = _decode(text)
+    read, unknown = _decode(check_text(body), shape)
+    arrays = {key: getattr(read, name) for name, key in read.sample_arrays.items()}
+    samples = {key: raws for key, raws in arrays.items() if isinstance(raws, list)}
     errors = [
         *_check_keys(read, format=format),
-        *_check_zones(inside=read.time_zone, outside=time_zone),
+        *([] if samples else [envelope_fault("/samples", "missing_field")]),
+        *check_zones(inside=read.time_zone, outside=time_zone),
         *_check_parties(device=read.device, client=read.client),
     ]
     if errors:
-        raise _invalid(errors)
+        raise invalid_envelope(errors)
     zone = read.time_zone or time_zone
     if zone is None:
-        _require_offsets(read.samples, naive_fields=naive_fields, pointer="/samples")
+        require_offsets({f"/{key}": raws for key, raws in samples.items()}, naive_fields=naive_fields)
     sections = {
-        Section.SAMPLES: read.samples,
-        Section.DELETIONS: read.deletions or [],
+        Section.SAMPLES: concatenated(samples.values()),
+        Section.DELETIONS: concatenated(getattr(read, name) or [] for name in read.deletion_arrays),
         Section.STATISTICS: read.statistics or [],
     }
-    ignored = [name for name in _IGNORED if bytes(getattr(read, name)) != b"null"]
+    ignored = [key for name, key in read.ignored.items() if bytes(getattr(read, name)) != b"null"]
     return Envelope(
         records={section: raws for section, raws in sections.items() if raws},
         time_zone=zone,
         lane=read.lane,
         device=read.device,
         client=read.client,
-        warnings=tuple(ignored + _printable(unknown)),
+        warnings=tuple(ignored + printable(unknown)),
     )
+
+
+def concatenated(arrays: Iterable[list[msgspec.Raw]]) -> list[msgspec.Raw]:
+    """One array, in which a record's index is its place after all the arrays before its own."""
+    filled = [raws for raws in arrays if raws]
+    return filled[0] if len(filled) == 1 else list(chain.from_iterable(filled))
 
 
 def read_bare_array(
@@ -138,86 +150,64 @@ def read_bare_array(
 ) -> Envelope:
     """An array of samples without any envelope. Raises as ``read_envelope`` does."""
     try:
-        samples = _guarded(_ARRAY.decode, _check_text(body))
+        samples = guarded(_ARRAY.decode, check_text(body))
     except msgspec.ValidationError:
         raise InvalidEnvelope("the body must be a JSON array of samples") from None
-    errors = _check_zones(inside=None, outside=time_zone)
+    errors = check_zones(inside=None, outside=time_zone)
     if errors:
-        raise _invalid(errors)
+        raise invalid_envelope(errors)
     if time_zone is None:
-        _require_offsets(samples, naive_fields=naive_fields, pointer="")
+        require_offsets({"": samples}, naive_fields=naive_fields)
     return Envelope(records={Section.SAMPLES: samples} if samples else {}, time_zone=time_zone)
-
-
-def is_bare_array(body: bytes) -> bool:
-    return _ARRAY_FIRST.match(body.removeprefix(_BOM)) is not None
 
 
 def peek(body: bytes) -> Peek:
     """What the body says about its format; nothing if it cannot be read. Never raises."""
-    if first := _FORMAT_FIRST.match(body.removeprefix(_BOM)):
+    if first := _FORMAT_FIRST.match(without_mark(body)):
         return Peek(format=first[1].decode())
     try:
-        text = _check_text(body)
+        text = check_text(body)
         if is_bare_array(text):
-            return Peek(samples=_guarded(_ARRAY.decode, text)[:_PEEKED_SAMPLES], bare_array=True)
-        try:
-            read = _guarded(_PEEK.decode, text)
-        except msgspec.ValidationError:  # a faulty envelope is still its format's to refuse, if it has a name
-            return Peek(format=_guarded(_NAMED.decode, text).format)
+            return Peek(samples=guarded(_ARRAY.decode, text)[:_PEEKED_SAMPLES], bare_array=True)
+        members = guarded(_MEMBERS.decode, text)
+        names = frozenset(members)
+        name = guarded(_TEXT.decode, members.get("format", NULL))
+        if name is not None:  # a faulty envelope is still its format's to refuse, if it has a name
+            return Peek(format=name, keys=names)
+        samples = guarded(_ARRAY.decode, members["samples"])[:_PEEKED_SAMPLES] if "samples" in members else []
     except (MalformedBody, msgspec.ValidationError):
         return Peek(format="")
-    return Peek(format=read.format, samples=read.samples[:_PEEKED_SAMPLES])
+    return Peek(samples=samples, keys=names)
 
 
-def _check_text(body: bytes) -> bytes:
-    """The body without a byte order mark. Raises MalformedBody if it is not UTF-8, which raw records would hide."""
-    text = body.removeprefix(_BOM)
-    if not text.isascii():
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        try:
-            for start in range(0, len(text), _PIECE):
-                decoder.decode(text[start : start + _PIECE], final=start + _PIECE >= len(text))
-        except UnicodeDecodeError:
-            raise MalformedBody("the body is not UTF-8; encode it as UTF-8") from None
-    return text
-
-
-def _guarded(decode: Callable[[bytes], Any], text: bytes) -> Any:
-    """Raises MalformedBody for what is not JSON, ValidationError for JSON of the wrong shape."""
-    try:
-        return decode(text)
-    except msgspec.ValidationError:
-        raise
-    except RecursionError:
-        raise MalformedBody("the body is nested too deeply; flatten it") from None
-    except msgspec.DecodeError:
-        repaired = replace_lone_surrogates(text)
-    if repaired == text:
-        raise MalformedBody("the body is not well-formed JSON; send one JSON document") from None
-    return _guarded(decode, repaired)
-
-
-def _decode(text: bytes) -> tuple[_Body, list[str]]:
+def _decode(text: bytes, shape: type[Body]) -> tuple[Body, list[str]]:
     """The body, and the names of keys this version does not know. One pass, if all is well."""
     try:
-        return _guarded(_BODY.decode, text), []
+        return guarded(_decoder(shape).decode, text), []
     except msgspec.ValidationError:
         pass
-    raw = _guarded(msgspec.json.Decoder(msgspec.Raw).decode, text)
+    raw = guarded(_ANY.decode, text)
     try:
-        values, faults = read_fields(raw, _Body)
+        values, faults = read_fields(raw, shape)
         members = read_members(raw, field="")
     except RecordRejected:
         raise InvalidEnvelope("the body must be a JSON object with a key 'samples'") from None
     if faults:
-        raise _invalid([_error(pointer, code) for name in faults for pointer, code in _locate(name, faults, members)])
-    return _Body(**values), [name for name in members if name not in _Body.__struct_fields__]
+        raise invalid_envelope(
+            [envelope_fault(pointer, code) for fault in faults.values() for pointer, code in _locate(fault, members)]
+        )
+    return shape(**values), [name for name in members if name not in shape.__struct_encode_fields__]
 
 
-def _locate(name: str, faults: dict[str, RecordRejected], members: dict[str, msgspec.Raw]) -> list[tuple[str, str]]:
+@lru_cache(maxsize=16)
+def _decoder(shape: type[Body]) -> msgspec.json.Decoder[Body]:
+    return msgspec.json.Decoder(shape)
+
+
+def _locate(fault: RecordRejected, members: dict[str, msgspec.Raw]) -> list[tuple[str, str]]:
     """The pointers of a faulty key, down to the member if its name is one of ours."""
-    code = "missing_field" if faults[name].reason == "missing_field" else "wrong_type"
+    name = fault.field
+    code = "missing_field" if fault.reason == "missing_field" else "wrong_type"
     inner: list[str] = []
     if name in _PARTIES:
         try:
@@ -228,23 +218,23 @@ def _locate(name: str, faults: dict[str, RecordRejected], members: dict[str, msg
     return [(f"/{name}/{each}", code) for each in inner] or [(f"/{name}", code)]
 
 
-def _check_keys(read: _Body, *, format: str) -> list[FieldError]:
+def _check_keys(read: Body, *, format: str) -> list[FieldError]:
     errors = []
     if read.version not in (None, VERSION):
-        errors.append(_error("/version", "unsupported_version"))
+        errors.append(envelope_fault("/version", "unsupported_version"))
     if read.format not in (None, format):
-        errors.append(_error("/format", "format_mismatch"))
+        errors.append(envelope_fault("/format", "format_mismatch"))
     if read.lane is not None and read.lane not in tuple(Lane):
-        errors.append(_error("/lane", "invalid_lane"))
+        errors.append(envelope_fault("/lane", "invalid_lane"))
     return errors
 
 
-def _check_zones(*, inside: str | None, outside: str | None) -> list[FieldError]:
+def check_zones(*, inside: str | None, outside: str | None) -> list[FieldError]:
     for name in (inside, outside):
         if name is not None and find_zone(name) is None:
-            return [_error("/time_zone", "invalid_time_zone")]
+            return [envelope_fault("/time_zone", "invalid_time_zone")]
     if inside is not None and outside is not None and inside != outside:
-        return [_error("/time_zone", "time_zone_mismatch")]
+        return [envelope_fault("/time_zone", "time_zone_mismatch")]
     return []
 
 
@@ -254,19 +244,21 @@ def _check_parties(**parties: dict[str, str] | None) -> list[FieldError]:
         for name, text in (members or {}).items():
             pointer = f"/{party}/{name}" if name in _PARTIES[party] else f"/{party}"
             if max(len(name), len(text)) > MAX_TEXT_LENGTH:
-                errors.append(_error(pointer, "too_long"))
+                errors.append(envelope_fault(pointer, "too_long"))
             if "\0" in name + text:
-                errors.append(_error(pointer, "nul_character"))
+                errors.append(envelope_fault(pointer, "nul_character"))
     return errors
 
 
-def _require_offsets(
-    samples: list[msgspec.Raw], *, naive_fields: Callable[[msgspec.Raw], Iterable[str]], pointer: str
+def require_offsets(
+    arrays: Mapping[str, list[msgspec.Raw]], *, naive_fields: Callable[[msgspec.Raw], Iterable[str]]
 ) -> None:
+    """``arrays`` by the JSON pointer each has in the body. Raises TimeZoneRequired."""
     errors: list[FieldError] = []
-    for index, raw in enumerate(samples):
+    records = ((f"{pointer}/{index}", raw) for pointer, raws in arrays.items() for index, raw in enumerate(raws))
+    for place, raw in records:
         errors.extend(
-            FieldError(pointer=f"{pointer}/{index}/{name}", code="naive_date", detail=reasons()["naive_date"])
+            FieldError(pointer=f"{place}/{name}", code="naive_date", detail=reasons()["naive_date"])
             for name in naive_fields(raw)
         )
         if len(errors) >= MAX_ERRORS:
@@ -279,15 +271,15 @@ def _require_offsets(
         )
 
 
-def _printable(names: list[str]) -> list[str]:
+def printable(names: Iterable[str]) -> list[str]:
     """Names a client made up, short and harmless enough to be stored and shown."""
-    return [name[:64] if name.isprintable() else "(unprintable)" for name in names[:MAX_WARNINGS]]
+    return [name[:64] if name.isprintable() else "(unprintable)" for name in islice(names, MAX_WARNINGS)]
 
 
-def _error(pointer: str, code: str) -> FieldError:
+def envelope_fault(pointer: str, code: str) -> FieldError:
     return FieldError(pointer=pointer, code=code, detail=_FAULTS[code])
 
 
-def _invalid(errors: list[FieldError]) -> InvalidEnvelope:
+def invalid_envelope(errors: list[FieldError]) -> InvalidEnvelope:
     shown = tuple(errors[:MAX_ERRORS])
     return InvalidEnvelope("; ".join(f"{error.pointer}: {error.detail}" for error in shown), errors=shown)

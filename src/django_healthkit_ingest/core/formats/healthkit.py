@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
 import msgspec
 
-from django_healthkit_ingest.core.formats.base import Envelope
+from django_healthkit_ingest.core.formats.base import Capabilities, Envelope
 from django_healthkit_ingest.core.formats.envelope import peek, read_envelope
 from django_healthkit_ingest.core.formats.records import (
     NULL,
@@ -59,13 +60,16 @@ class HealthKitFormat:
     name: ClassVar[str] = "healthkit"
     media_types: ClassVar[frozenset[str]] = frozenset()
     fidelity: ClassVar[int] = 60
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        uuids=True, deletions=True, offsets=True, precision=timedelta(microseconds=1)
+    )
 
     def recognises(self, body: bytes) -> bool:
         """An envelope of this name, or of no name whose samples have HealthKit's keys, or that has no samples."""
         seen = peek(body)
         if seen.format is not None or seen.bare_array:
             return seen.format == self.name
-        return not seen.samples or any({"type", "start"} <= keys(raw) for raw in seen.samples)
+        return seen.is_empty or any({"type", "start"} <= keys(raw) for raw in seen.samples)
 
     def split(self, body: bytes, *, time_zone: str | None) -> Envelope:
         return read_envelope(body, format=self.name, time_zone=time_zone, naive_fields=_naive_fields)
