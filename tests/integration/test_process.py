@@ -145,6 +145,27 @@ def test_a_transient_failure_puts_the_chunk_back_with_a_delayed_message(
     assert [(message.name, message.delay is not None) for message in messages] == [(queues.PROCESS_CHUNK, True)]
 
 
+@pytest.mark.parametrize("moment", ["type_ids", "merge"])
+def test_a_connection_that_breaks_puts_the_chunk_back(
+    chunk: Any, messages: Any, monkeypatch: pytest.MonkeyPatch, transactional_db: Any, moment: str
+) -> None:
+    connection = connections[database()]
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no connection that could break; this environment runs on SQLite")
+    from django_healthkit_ingest.pipeline import complete
+
+    def cut_off(*args: Any, **kwargs: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    monkeypatch.setattr(complete, moment, cut_off)
+
+    process(chunk_id=chunk.pk, task_id="a")
+
+    chunk.refresh_from_db()
+    assert (chunk.status, bool(chunk.not_before)) == (Status.PENDING, True)
+
+
 def test_a_deadlock_is_tried_again_in_place(chunk: Any, monkeypatch: pytest.MonkeyPatch, transactional_db: Any) -> None:
     from django_healthkit_ingest.pipeline import complete
 

@@ -6,7 +6,7 @@ import logging
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
-from django.db import router, transaction
+from django.db import connections, router, transaction
 from django.utils import timezone
 
 from django_healthkit_ingest.conf import get_settings
@@ -60,6 +60,7 @@ def _run(chunk: ImportChunk) -> None:
         logger.error("Chunk %s is FAILED: %s.", chunk.pk, error.code)
         mine.fail(claim_no=chunk.claim_no, now=timezone.now(), code=error.code)
     except TRANSIENT as error:
+        _drop_broken_connection()
         wait = backoff(chunk.attempts)
         logger.warning("Chunk %s is put back (%s).", chunk.pk, type(error).__name__)
         postponed = mine.postpone(claim_no=chunk.claim_no, until=timezone.now() + wait)
@@ -69,6 +70,13 @@ def _run(chunk: ImportChunk) -> None:
         raise
     except Exception as error:  # noqa: BLE001 - raised again, without its text
         raise crashed(error, chunk_id=chunk.pk) from None
+
+
+def _drop_broken_connection() -> None:
+    """Outside a transaction Django keeps a connection that broke until the task ends; the next statement needs one."""
+    connection = connections[database()]
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
 
 
 def _user_exists(chunk: ImportChunk) -> bool:
