@@ -6,4 +6,5 @@ from django.urls import include, path
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("health/", include("django_healthkit_ingest.adapters.rest_framework.urls")),
+    path("", include("django_healthkit_ingest.adapters.rest_framework.compat_urls")),
 ]

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
@@ -23,7 +24,7 @@ from django.utils.module_loading import import_string
 
 from django_healthkit_ingest.core.formats.base import Format
 from django_healthkit_ingest.core.registry import SampleTypeRegistry, shipped_registry
-from django_healthkit_ingest.exceptions import HealthKitIngestError, UnknownFormat
+from django_healthkit_ingest.exceptions import HealthKitIngestError, MalformedBody, UnknownFormat
 
 SETTING = "HEALTHKIT_INGEST"
 
@@ -151,6 +152,23 @@ def get_format(name: str) -> Format:
     if name not in formats:
         raise UnknownFormat(f"Use one of these formats: {', '.join(formats)}.")
     return formats[name]
+
+
+def find_format(body: bytes, *, name: str | None) -> Format:
+    """The format of that name, or without one the only format that recognises the body.
+
+    Raises UnknownFormat, or MalformedBody if it is no format's because it is not JSON.
+    """
+    if name is not None:
+        return get_format(name)
+    candidates = [wire for wire in get_formats().values() if wire.recognises(body)]
+    if len(candidates) == 1:
+        return candidates[0]
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise MalformedBody("Send one well-formed JSON document.") from None
+    raise UnknownFormat(f"No format recognises the body; name one of: {', '.join(get_formats())}.")
 
 
 @receiver(setting_changed)

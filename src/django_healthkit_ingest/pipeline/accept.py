@@ -10,9 +10,9 @@ import msgspec
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from django_healthkit_ingest.conf import get_format, get_formats, get_settings
+from django_healthkit_ingest.conf import find_format, get_settings
 from django_healthkit_ingest.core.encodings import compress, decode_body
-from django_healthkit_ingest.core.formats.base import Envelope, Format
+from django_healthkit_ingest.core.formats.base import Envelope
 from django_healthkit_ingest.core.formats.envelope import join
 from django_healthkit_ingest.core.samples import Section
 from django_healthkit_ingest.core.states import Lane
@@ -20,8 +20,6 @@ from django_healthkit_ingest.exceptions import (
     BodyTooLarge,
     IdempotencyMismatch,
     InvalidEnvelope,
-    MalformedBody,
-    UnknownFormat,
 )
 from django_healthkit_ingest.models import ImportBatch, ImportChunk, database
 from django_healthkit_ingest.pipeline.finish import finish
@@ -66,7 +64,7 @@ def accept(
     known = _replayed(user_id=user.pk, key=idempotency_key, digest=digest)
     if known is not None:
         return known
-    wire = _choose(decoded, name=format)
+    wire = find_format(decoded, name=format)
     envelope = wire.split(decoded, time_zone=time_zone)
     batch = ImportBatch(
         user_id=user.pk,
@@ -83,20 +81,6 @@ def accept(
         created_at=timezone.now(),
     )
     return _commit(batch, envelope, chunk_size=limits.chunk_size)
-
-
-def _choose(decoded: bytes, *, name: str | None) -> Format:
-    """The format the caller names, else the one that recognises the body."""
-    if name is not None:
-        return get_format(name)
-    candidates = [wire for wire in get_formats().values() if wire.recognises(decoded)]
-    if len(candidates) == 1:
-        return candidates[0]
-    try:
-        msgspec.json.decode(decoded, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise MalformedBody("Send one well-formed JSON document.") from None
-    raise UnknownFormat(f"No format recognises the body; name one of: {', '.join(get_formats())}.")
 
 
 def _agree(name: str, outside: str | None, inside: Any) -> str | None:

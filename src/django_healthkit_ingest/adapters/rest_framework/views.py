@@ -85,7 +85,7 @@ class ImportsView(IngestView):
         return next(means, None)
 
     def post(self, request: Request, format_name: str | None = None) -> Response:
-        body = _read(request)
+        body = read_body(request)
         if body is None:
             return unavailable()
         batch = accept(
@@ -98,6 +98,10 @@ class ImportsView(IngestView):
             lane=request.query_params.get("lane"),
             idempotency_key=request.headers.get("Idempotency-Key"),
         )
+        return self.accepted(request, batch)
+
+    def accepted(self, request: Request, batch: ImportBatch) -> Response:
+        """What the client is told about a batch that is committed."""
         status = describe(batch)
         headers = {"Location": import_url(status, request)}
         if batch.replayed:
@@ -132,7 +136,7 @@ class RejectedView(IngestView):
         return pages.get_paginated_response([rejection_shape(row) for row in page])
 
 
-def _read(request: Request) -> bytes | None:
+def read_body(request: Request) -> bytes | None:
     """The raw body, never more than allowed; None when it broke off before its announced length.
 
     Reads the stream, not ``request.body``: Django's own limit (``DATA_UPLOAD_MAX_MEMORY_SIZE``) would answer 400 to a
