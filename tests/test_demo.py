@@ -16,7 +16,7 @@ from example_project.demo.bodies import Body, Story, tell
 from example_project.demo.compare import differences
 from example_project.demo.people import PEOPLE, Person
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(databases="__all__")
 
 
 @pytest.fixture(autouse=True)
