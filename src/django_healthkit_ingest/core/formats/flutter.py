@@ -6,7 +6,7 @@ same shape and are read the same way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
@@ -20,6 +20,7 @@ from django_healthkit_ingest.core.formats.flutter_generations import translate
 from django_healthkit_ingest.core.formats.flutter_values import names, read_value
 from django_healthkit_ingest.core.formats.records import (
     NULL,
+    Remembered,
     check_uuid,
     has_own_zone,
     keys,
@@ -102,8 +103,8 @@ class FlutterFormat:
         registry: SampleTypeRegistry,
     ) -> Iterator[Parsed]:
         declared_zone = find_zone(time_zone) if time_zone is not None else None
-        metadata_seen: dict[tuple[bytes, tuple[tuple[str, Any], ...]], JsonObject | None] = {}
-        sources_seen: dict[tuple[str | None, str | None], Source | None] = {}
+        metadata = Remembered(_read_metadata)
+        sources = Remembered(_read_source)
 
         def read_sample(index: int, raw: msgspec.Raw) -> Sample:
             try:
@@ -129,13 +130,6 @@ class FlutterFormat:
             additions = dict(reading.metadata)
             if point.recording_method == "manual":
                 additions["HKWasUserEntered"] = True
-            metadata_key = bytes(point.metadata), tuple(additions.items())
-            if metadata_key not in metadata_seen:
-                metadata_seen[metadata_key] = _with(additions, read_metadata(metadata_key[0]))
-            source_key = point.source_id, point.source_name
-            if source_key not in sources_seen:
-                source = Source(bundle_id=point.source_id or "", name=point.source_name or "")
-                sources_seen[source_key] = check_source(source)
             draft = Draft(
                 type=identifier,
                 start=point.date_from,
@@ -144,8 +138,8 @@ class FlutterFormat:
                 value=reading.value,
                 unit=reading.unit,
                 category=reading.category,
-                source=sources_seen[source_key],
-                metadata=metadata_seen[metadata_key],
+                source=sources[point.source_id or "", point.source_name or ""],
+                metadata=metadata[bytes(point.metadata), tuple(additions.items())],
                 record=raw,
             )
             return normalise(draft, index=index, registry=registry, fidelity=self.fidelity, declared_zone=declared_zone)
@@ -173,11 +167,17 @@ def _uuid(text: str | None) -> UUID | None:
         raise rejection("invalid_uuid", field="uuid") from None
 
 
-def _with(additions: Mapping[str, Any], metadata: JsonObject | None) -> JsonObject | None:
+def _read_source(names: tuple[str, str]) -> Source | None:
+    return check_source(Source(bundle_id=names[0], name=names[1]))
+
+
+def _read_metadata(key: tuple[bytes, tuple[tuple[str, Any], ...]]) -> JsonObject | None:
     """Metadata with the additions it does not already have."""
+    raw, additions = key
+    metadata = read_metadata(raw)
     if not additions:
         return metadata
-    members = {**additions, **(metadata.members if metadata is not None else {})}
+    members = {**dict(additions), **(metadata.members if metadata is not None else {})}
     return read_object(write(members), field="metadata", max_bytes=MAX_METADATA_BYTES)
 
 

@@ -13,6 +13,7 @@ from django_healthkit_ingest.core.formats.base import Capabilities, Envelope
 from django_healthkit_ingest.core.formats.envelope import peek, read_envelope
 from django_healthkit_ingest.core.formats.records import (
     NULL,
+    Remembered,
     check_uuid,
     has_own_zone,
     keys,
@@ -21,7 +22,7 @@ from django_healthkit_ingest.core.formats.records import (
     read_metadata,
     read_texts,
 )
-from django_healthkit_ingest.core.json_text import UNREADABLE, JsonObject
+from django_healthkit_ingest.core.json_text import UNREADABLE
 from django_healthkit_ingest.core.normalise import Draft, check_source, has_columns, normalise
 from django_healthkit_ingest.core.registry import SampleTypeRegistry
 from django_healthkit_ingest.core.samples import Device, Parsed, Sample, Section, Source
@@ -84,17 +85,11 @@ class HealthKitFormat:
         registry: SampleTypeRegistry,
     ) -> Iterator[Parsed]:
         declared_zone = find_zone(time_zone) if time_zone is not None else None
-        metadata_seen: dict[bytes, JsonObject | None] = {}
-        sources_seen: dict[tuple[bytes, bytes], Source | None] = {}
+        metadata = Remembered(read_metadata)
+        sources = Remembered(_read_source)
 
         def read_sample(index: int, raw: msgspec.Raw) -> Sample:
             wire = _read_wire(raw, registry=registry)
-            metadata_raw = bytes(wire.metadata)
-            if metadata_raw not in metadata_seen:
-                metadata_seen[metadata_raw] = read_metadata(metadata_raw)
-            source_raw = bytes(wire.source), bytes(wire.device)
-            if source_raw not in sources_seen:
-                sources_seen[source_raw] = _read_source(wire)
             draft = Draft(
                 type=wire.type,
                 start=wire.start,
@@ -104,8 +99,8 @@ class HealthKitFormat:
                 value=wire.value,
                 unit=wire.unit,
                 category=wire.category,
-                source=sources_seen[source_raw],
-                metadata=metadata_seen[metadata_raw],
+                source=sources[bytes(wire.source), bytes(wire.device)],
+                metadata=metadata[bytes(wire.metadata)],
                 record=raw,
             )
             return normalise(draft, index=index, registry=registry, fidelity=self.fidelity, declared_zone=declared_zone)
@@ -126,9 +121,9 @@ def _read_wire(raw: msgspec.Raw, *, registry: SampleTypeRegistry) -> _WireSample
     return _WireSample(**values)
 
 
-def _read_source(wire: _WireSample) -> Source | None:
-    device = read_texts(wire.device, _DEVICE_FIELDS, field="device")
-    source = read_texts(wire.source, _SOURCE_FIELDS, field="source")
+def _read_source(raws: tuple[bytes, bytes]) -> Source | None:
+    source = read_texts(raws[0], _SOURCE_FIELDS, field="source")
+    device = read_texts(raws[1], _DEVICE_FIELDS, field="device")
     return check_source(Source(**source, device=Device(**device) if device else None))
 
 

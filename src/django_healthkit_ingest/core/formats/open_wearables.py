@@ -30,6 +30,7 @@ from django_healthkit_ingest.core.formats.envelope import (
 from django_healthkit_ingest.core.formats.open_wearables_body import read_body
 from django_healthkit_ingest.core.formats.records import (
     NULL,
+    Remembered,
     check_uuid,
     has_own_zone,
     keys,
@@ -144,17 +145,12 @@ class OpenWearablesFormat:
         registry: SampleTypeRegistry,
     ) -> Iterator[Parsed]:
         declared_zone = find_zone(time_zone) if time_zone is not None else None
-        metadata_seen: dict[bytes, JsonObject | None] = {}
-        sources_seen: dict[bytes, Source | None] = {}
+        metadata = Remembered(_read_metadata)
+        sources = Remembered(_read_source)
 
         def read_sample(index: int, raw: msgspec.Raw) -> Sample:
             wire = _read_wire(raw, registry=registry)
             identifier, value, category = _meaning(wire, raw, registry=registry)
-            metadata_raw, source_raw = bytes(wire.metadata), bytes(wire.source)
-            if metadata_raw not in metadata_seen:
-                metadata_seen[metadata_raw] = read_metadata(_as_object(metadata_raw))
-            if source_raw not in sources_seen:
-                sources_seen[source_raw] = _read_source(wire.source)
             draft = Draft(
                 type=identifier,
                 start=_local(wire.start_date, wire.zone_offset),
@@ -163,8 +159,8 @@ class OpenWearablesFormat:
                 value=value,
                 unit=wire.unit,
                 category=category,
-                source=sources_seen[source_raw],
-                metadata=metadata_seen[metadata_raw],
+                source=sources[bytes(wire.source)],
+                metadata=metadata[bytes(wire.metadata)],
                 record=raw,
             )
             return normalise(draft, index=index, registry=registry, fidelity=self.fidelity, declared_zone=declared_zone)
@@ -225,6 +221,10 @@ def _local(text: str, offset: str | None) -> str | datetime:
         return text  # is refused as what it is: no date, or none that is plausible
 
 
+def _read_metadata(raw: bytes) -> JsonObject | None:
+    return read_metadata(_as_object(raw))
+
+
 def _as_object(metadata: bytes) -> bytes:
     """Older SDKs send metadata as a list of keys and values."""
     if metadata[:1] != b"[":
@@ -236,12 +236,12 @@ def _as_object(metadata: bytes) -> bytes:
         raise rejection("wrong_type", field="metadata") from None
 
 
-def _read_source(raw: msgspec.Raw) -> Source | None:
+def _read_source(raw: bytes) -> Source | None:
     labels = _labels()
     sent = read_texts(raw, (*labels.source, *labels.device), field="source")
     hardware = {ours: sent[key] for key, ours in labels.device.items() if key in sent}
     texts = {ours: sent[key] for key, ours in labels.source.items() if key in sent}
-    if bytes(raw) != b"null":
+    if raw != b"null":
         texts["system_version"] = _system_version(read_members(raw, field="source"))
     return check_source(Source(**texts, device=Device(**hardware) if hardware else None))
 

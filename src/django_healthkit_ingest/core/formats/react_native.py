@@ -20,6 +20,7 @@ from django_healthkit_ingest.core.formats.body import is_bare_array
 from django_healthkit_ingest.core.formats.envelope import Body, peek, read_bare_array, read_envelope
 from django_healthkit_ingest.core.formats.records import (
     NULL,
+    Remembered,
     check_uuid,
     has_own_zone,
     keys,
@@ -29,7 +30,7 @@ from django_healthkit_ingest.core.formats.records import (
     read_metadata,
     read_texts,
 )
-from django_healthkit_ingest.core.json_text import UNREADABLE, JsonObject
+from django_healthkit_ingest.core.json_text import UNREADABLE
 from django_healthkit_ingest.core.normalise import Draft, check_source, has_columns, normalise
 from django_healthkit_ingest.core.registry import SampleTypeRegistry
 from django_healthkit_ingest.core.rejections import rejection
@@ -127,17 +128,11 @@ class ReactNativeHealthKitFormat:
         registry: SampleTypeRegistry,
     ) -> Iterator[Parsed]:
         declared_zone = find_zone(time_zone) if time_zone is not None else None
-        metadata_seen: dict[bytes, JsonObject | None] = {}
-        sources_seen: dict[tuple[bytes, bytes], Source | None] = {}
+        metadata = Remembered(read_metadata)
+        sources = Remembered(_read_source)
 
         def read_sample(index: int, raw: msgspec.Raw) -> Sample:
             wire, identifier, place = _read_wire(raw, registry=registry)
-            metadata_raw = bytes(wire.metadata)
-            if metadata_raw not in metadata_seen:
-                metadata_seen[metadata_raw] = read_metadata(metadata_raw)
-            source_raw = bytes(wire.source_revision), bytes(wire.device)
-            if source_raw not in sources_seen:
-                sources_seen[source_raw] = _read_source(wire)
             draft = Draft(
                 type=identifier,
                 start=wire.start_date,
@@ -146,8 +141,8 @@ class ReactNativeHealthKitFormat:
                 value=wire.quantity,
                 unit=wire.unit,
                 category=wire.workout_activity_type if wire.value is None else wire.value,
-                source=sources_seen[source_raw],
-                metadata=metadata_seen[metadata_raw],
+                source=sources[bytes(wire.source_revision), bytes(wire.device)],
+                metadata=metadata[bytes(wire.metadata)],
                 record=raw,
             )
             try:
@@ -198,14 +193,15 @@ def _identifier(wire: _WireSample, raw: msgspec.Raw) -> tuple[str, str]:
     raise rejection("missing_field", field="sampleType.identifier")
 
 
-def _read_source(wire: _WireSample) -> Source | None:
+def _read_source(raws: tuple[bytes, bytes]) -> Source | None:
     labels = _labels()
-    revision = read_texts(wire.source_revision, tuple(labels.revision), field="sourceRevision")
+    source_revision, hardware_raw = raws
+    revision = read_texts(source_revision, tuple(labels.revision), field="sourceRevision")
     sender: dict[str, str] = {}
-    if bytes(wire.source_revision) != b"null":
-        inner = read_members(wire.source_revision, field="sourceRevision").get("source", NULL)
+    if source_revision != b"null":
+        inner = read_members(source_revision, field="sourceRevision").get("source", NULL)
         sender = read_texts(inner, tuple(labels.source), field="sourceRevision.source")
-    hardware = read_texts(wire.device, tuple(labels.device), field="device")
+    hardware = read_texts(hardware_raw, tuple(labels.device), field="device")
     device = Device(**{labels.device[key]: text for key, text in hardware.items()}) if hardware else None
     texts = {labels.revision[key]: text for key, text in revision.items()}
     texts |= {labels.source[key]: text for key, text in sender.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 from uuid import UUID
 
 import msgspec
@@ -18,6 +18,9 @@ from django_healthkit_ingest.core.timestamps import find_zone
 from django_healthkit_ingest.exceptions import MalformedBody, RecordRejected
 
 NULL = msgspec.Raw(b"null")
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -35,6 +38,17 @@ class _ZoneMetadata(msgspec.Struct, frozen=True, gc=False):
 
 _ZONE_METADATA = msgspec.json.Decoder(_ZoneMetadata | None)
 _DELETION = msgspec.json.Decoder(_WireDeletion)
+
+
+class Remembered(dict[K, V]):
+    """What ``read`` makes of each key, read once: a phone repeats its sources and metadata in thousands of records."""
+
+    def __init__(self, read: Callable[[K], V]) -> None:
+        self._read = read
+
+    def __missing__(self, key: K) -> V:
+        self[key] = value = self._read(key)
+        return value
 
 
 def parse_records(
@@ -100,7 +114,7 @@ def read_fields(raw: msgspec.Raw, record: type[msgspec.Struct]) -> tuple[dict[st
     return values, faults
 
 
-def read_members(raw: msgspec.Raw, *, field: str) -> dict[str, msgspec.Raw]:
+def read_members(raw: bytes | msgspec.Raw, *, field: str) -> dict[str, msgspec.Raw]:
     try:
         return _OBJECT.decode(raw)
     except UNREADABLE as error:
@@ -116,7 +130,7 @@ def keys(raw: msgspec.Raw) -> frozenset[str]:
         return frozenset()
 
 
-def read_texts(raw: msgspec.Raw, names: tuple[str, ...], *, field: str) -> dict[str, str]:
+def read_texts(raw: bytes | msgspec.Raw, names: tuple[str, ...], *, field: str) -> dict[str, str]:
     """The members of those names that are there; null is as good as absent, and so is null for the whole object."""
     if bytes(raw) == b"null":
         return {}
@@ -177,7 +191,7 @@ def _plan(record: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]
     return msgspec.structs.fields(record)
 
 
-def _reason(error: Exception, *, member: msgspec.Raw, expected: object) -> str:
+def _reason(error: Exception, *, member: bytes | msgspec.Raw, expected: object) -> str:
     """Why a member could not be read; the error's own text is never used, for it may quote the input."""
     if isinstance(error, RecursionError):
         return "too_deep"
