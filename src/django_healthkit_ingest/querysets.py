@@ -14,7 +14,7 @@ from django.db.models import Case, Count, Exists, F, OuterRef, Q, Sum, Value, Wh
 from django.db.models.functions import Coalesce
 
 from django_healthkit_ingest.conf import get_registry
-from django_healthkit_ingest.core.states import FINAL, OUTCOMES, UNFINISHED, Status
+from django_healthkit_ingest.core.states import OUTCOMES, UNFINISHED, Status
 
 if TYPE_CHECKING:
     from django_healthkit_ingest.models import HealthSample, ImportBatch, ImportChunk  # noqa: F401
@@ -56,9 +56,6 @@ class ImportBatchQuerySet(models.QuerySet["ImportBatch"]):
 class ImportChunkQuerySet(models.QuerySet["ImportChunk"]):
     def unfinished(self) -> Self:
         return self.filter(status__in=UNFINISHED)
-
-    def final(self) -> Self:
-        return self.filter(status__in=FINAL)
 
     def in_flight(self) -> Self:
         return self.unfinished().filter(sent_at__isnull=False)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
 from django_healthkit_ingest.conf import get_format, get_registry
@@ -51,7 +51,7 @@ def complete(chunk: ImportChunk) -> None:
                     _read_committed(using)
                 merged = _store(chunk, records, references=references, using=using)
                 transaction.on_commit(lambda: _announce(chunk, records, merged), using=using, robust=True)  # noqa: B023
-        except Exception as error:
+        except OperationalError as error:
             if nested or not tries_left or not is_conflict(error):
                 raise
         else:
