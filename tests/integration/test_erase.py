@@ -68,5 +68,5 @@ def test_erasing_costs_a_fixed_number_of_statements(user_factory: Any, django_as
         someone = user_factory()
         ingest(healthkit_body(*(quantity() for _ in range(size))), user=someone)
 
-        with django_assert_num_queries(9, using=database()):  # savepoint, lock, six tables, release
+        with django_assert_num_queries(17, using=database()):  # savepoint, lock, files, thirteen tables, release
             erase_user(user_id=someone.pk)

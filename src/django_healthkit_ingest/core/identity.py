@@ -13,10 +13,14 @@ from django_healthkit_ingest.core.samples import Device, Source
 
 FINGERPRINT_VERSION = 1
 
+FIDELITY = 63 << 57
+"""The bits of a rank that are its format's fidelity."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DEVICE_FIELDS = Device.__struct_fields__
 _SOURCE_FIELDS = tuple(name for name in Source.__struct_fields__ if name != "device")
 _NO_DEVICE = Device()
+_APOSTROPHES = dict.fromkeys(map(ord, "\u2018\u2019\u02bc\u00b4`"), "'")
 
 
 def fingerprint(
@@ -48,6 +52,26 @@ def fingerprint(
     return UUID(bytes=blake2b(text.encode(), digest_size=16).digest())
 
 
+def twin_key(*, identifier: str, kind: SampleKind | None, start: datetime, end: datetime, category: int | None) -> UUID:
+    """The fingerprint without a quantity's value: BLAKE2b-128 of ``hktwin1|identifier|start|end|category``.
+
+    Two records of one twin key are copies of each other if their values, too, are the same (``same_value``).
+    """
+    content = ""
+    if kind is SampleKind.CATEGORY:
+        content = str(category or 0)
+    elif kind is SampleKind.WORKOUT and category is not None:
+        content = str(category)
+    text = f"hktwin1|{identifier}|{_seconds(start)}|{_seconds(end)}|{content}"
+    return UUID(bytes=blake2b(text.encode(), digest_size=16).digest())
+
+
+def sync_key(*, bundle_id: str, identifier: str) -> UUID:
+    """Records of one app with one ``HKMetadataKeySyncIdentifier`` replace each other."""
+    content = f"hksync1|{len(bundle_id)}:{bundle_id}|{identifier}"
+    return UUID(bytes=blake2b(content.encode(), digest_size=16).digest())
+
+
 @lru_cache(maxsize=4096)
 def source_key(source: Source) -> UUID:
     """One key for one recorder: a digest of all its fields in Unicode form NFKC, which also folds no-break spaces."""
@@ -56,6 +80,28 @@ def source_key(source: Source) -> UUID:
     folded = [normalize("NFKC", text) for text in texts]
     content = "hksource1|" + "|".join(f"{len(text)}:{text}" for text in folded)
     return UUID(bytes=blake2b(content.encode(), digest_size=16).digest())
+
+
+@lru_cache(maxsize=4096)
+def recorder_key(source: Source) -> UUID | None:
+    """One key for one recorder in whatever dialect and version it is seen: BLAKE2b-128 of ``hkrecorder1|name|`` and its
+    folded name, or of ``hkrecorder1|bundle|`` and its bundle id if it has no name. None if it has neither.
+
+    The name is what most dialects share: export.xml has no bundle id, and what a dialect tells of the device differs.
+    """
+    if name := fold_name(source.name):
+        content = f"hkrecorder1|name|{name}"
+    elif bundle_id := source.bundle_id.strip().casefold():
+        content = f"hkrecorder1|bundle|{bundle_id}"
+    else:
+        return None
+    return UUID(bytes=blake2b(content.encode(), digest_size=16).digest())
+
+
+def fold_name(name: str) -> str:
+    """A name without what differs between two writings of it: case, kind of blank and apostrophe, Unicode form."""
+    folded = normalize("NFKC", name.translate(_APOSTROPHES)).casefold()
+    return " ".join(normalize("NFKC", folded).split())
 
 
 def content_digest(*parts: object) -> bytes:

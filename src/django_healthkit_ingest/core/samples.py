@@ -12,6 +12,8 @@ from uuid import UUID
 
 import msgspec
 
+from django_healthkit_ingest.core.registry import SampleKind
+
 
 class Section(StrEnum):
     """The array of the request a record came in; a chunk holds records of one section."""
@@ -58,12 +60,23 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     device: Device | None = None
 
 
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """The bulky part of a sample, kept apart from its row: voltages of an ECG, locations of a route, beats."""
+
+    name: str
+    """``voltages``, ``locations`` or ``beats``, whatever the dialect calls it."""
+    points: int
+    payload: bytes
+    """zstd-compressed JSON array, its elements as the dialect wrote them."""
+    digest: str
+
+
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """One HealthKit sample, normalised: canonical type and unit, aware UTC instants, fingerprint.
 
     ``value`` is in ``unit`` if that is not empty, else in the type's canonical unit. ``metadata`` and ``details`` are
     JSON texts (or None): nothing between the wire and the database needs them as objects. ``details`` is the whole
-    record, for types whose structure has no columns and for types the registry does not know.
+    record without its series, for types whose structure has no columns and for types the registry does not know.
     """
 
     index: int
@@ -82,6 +95,48 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     source: Source | None
     metadata: str | None
     details: str | None
+    kind: SampleKind | None = None
+    sync_key: UUID | None = None
+    """Of a record with ``HKMetadataKeySyncIdentifier``: which records replace each other (``identity.sync_key``)."""
+    sync_version: int | None = None
+    series: tuple[Series, ...] = ()
+    members: tuple[Sample, ...] = ()
+    """The samples inside a correlation. They are stored with it or not at all, and are no records of their own."""
+
+
+class Statistic(msgspec.Struct, frozen=True, kw_only=True):
+    """What the phone has already aggregated over a period, or knows once per day or person: never a sample.
+
+    ``key`` says which statistics replace each other; ``preference`` and ``rank`` say which one stays.
+    """
+
+    identifier: str
+    known: bool
+    aggregation: str
+    """``sum``, ``average``, ``minimum``, ``maximum``, ``most_recent``, ``duration``, ``count``; ``whole`` for activity
+    summaries and characteristics, which are kept as they are."""
+    bucket: str
+    """What tells it from others of its period where a dialect has several: a sleep stage, a meal time."""
+    start: datetime
+    end: datetime | None
+    """None: the dialect gives no end."""
+    time_zone: str
+    zone_basis: ZoneBasis
+    value: float | None
+    unit: str
+    source: Source | None
+    key: UUID
+    preference: float
+    """The higher one stays, whatever came first: a period's total only grows while the period lasts."""
+    rank: int
+    details: str | None
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """One received record that holds one statistic or more (lowest, mean and highest heart rate of a minute)."""
+
+    index: int
+    values: tuple[Statistic, ...]
 
 
 class Deletion(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,4 +155,4 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
-Parsed = Sample | Deletion | Rejected
+Parsed = Sample | Statistics | Deletion | Rejected

@@ -29,6 +29,15 @@ class Lane(StrEnum):
     BACKFILL = "BACKFILL"
 
 
+class Pausable(StrEnum):
+    """What can be switched off for maintenance, each without the other."""
+
+    PROCESSING = "processing"
+    """No chunk is sent or claimed and no file is cut; what is under way is brought to its end. Intake goes on."""
+    INTAKE = "intake"
+    """Nothing new is accepted; workers go on."""
+
+
 OUTCOMES = (
     "inserted",
     "updated",
@@ -41,3 +50,7 @@ OUTCOMES = (
     "rejected",
 )
 """What can become of a received record: exactly one of these. Their sum is what was received."""
+
+
+EFFECTS = ("rows_removed", "rows_absorbed", "rows_reconciled", "rows_of_members")
+"""What an import did to rows beside its records' outcomes; outside the sum."""

@@ -14,6 +14,9 @@ from django_healthkit_ingest.querysets import ImportBatchQuerySet
 class ImportBatch(Books):
     """One sync, as one request brought it. The books are written once, when it finishes; before that, ask the chunks.
 
+    ``anchors`` are the client's, by type identifier, and released once all before them is safe; ``windows`` is what it
+    vouches to have sent completely. ``split_done`` is False while an upload is still being cut into chunks.
+
     ``user`` has no database constraint: the users may live in another database, and the user's deletion erases through
     the pipeline, under the user's lock, and not through a cascade.
     """
@@ -33,6 +36,13 @@ class ImportBatch(Books):
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001
     body_sha256 = models.CharField(max_length=64)
     warnings = models.JSONField(default=list)
+    sequence = models.BigIntegerField(null=True, blank=True)
+    anchors = models.JSONField(null=True, blank=True)
+    anchors_released_at = models.DateTimeField(null=True, blank=True)
+    failure_accepted_at = models.DateTimeField(null=True, blank=True)
+    windows = models.JSONField(default=list)
+    reconciled_at = models.DateTimeField(null=True, blank=True)
+    split_done = models.BooleanField(default=True)
     chunk_count = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField()
@@ -58,6 +68,16 @@ class ImportBatch(Books):
             models.Index(fields=["user", "-created_at"], name="hki_batch_user_created"),
             models.Index(fields=["status", "created_at"], name="hki_batch_status_created"),
             models.Index(fields=["id"], condition=Q(announced_at__isnull=True), name="hki_batch_open"),
+            models.Index(
+                fields=["user", "device_id", "id"],
+                condition=Q(anchors_released_at__isnull=True, anchors__isnull=False),
+                name="hki_batch_anchors",
+            ),
+            models.Index(
+                fields=["user", "device_id", "id"],
+                condition=~Q(status=Status.COMPLETED.value) & Q(failure_accepted_at__isnull=True),
+                name="hki_batch_unsettled",
+            ),
         ]
 
     def __str__(self) -> str:

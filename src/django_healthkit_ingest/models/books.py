@@ -15,7 +15,9 @@ STATUS_CHOICES = [(status.value, status.value) for status in Status]
 class Books(models.Model):
     """How many records came in and what became of each: one outcome per record, held by the database.
 
-    ``rows_removed`` counts an effect of deletions, not an outcome: it stands outside the sum.
+    The ``rows_`` columns count effects, not outcomes, and stand outside the sum: rows that went because a deletion or a
+    newer version said so, because they turned out to be copies of a dead record, because a complete window did not
+    hold them; and rows that members of correlations added.
     """
 
     received = models.PositiveIntegerField(default=0)
@@ -29,6 +31,9 @@ class Books(models.Model):
     statistic = models.PositiveIntegerField(default=0)
     rejected = models.PositiveIntegerField(default=0)
     rows_removed = models.PositiveIntegerField(default=0)
+    rows_absorbed = models.PositiveIntegerField(default=0)
+    rows_reconciled = models.PositiveIntegerField(default=0)
+    rows_of_members = models.PositiveIntegerField(default=0)
     unknown_types = models.JSONField(default=dict)
 
     class Meta:

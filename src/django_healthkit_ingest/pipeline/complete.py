@@ -3,22 +3,51 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
 from django_healthkit_ingest.conf import get_format, get_registry
 from django_healthkit_ingest.core.encodings import decompress
-from django_healthkit_ingest.core.samples import Deletion, Rejected, Sample, Section
+from django_healthkit_ingest.core.samples import (
+    Deletion,
+    Rejected,
+    Sample,
+    Section,
+    Source,
+    Statistic,
+    Statistics,
+)
 from django_healthkit_ingest.exceptions import PayloadUnavailable
 from django_healthkit_ingest.models import HealthSample, ImportChunk, RejectedSample, database
 from django_healthkit_ingest.pipeline.failures import CONFLICT_TRIES, LostClaim, is_conflict
-from django_healthkit_ingest.pipeline.store.merge import Merged, merge
+from django_healthkit_ingest.pipeline.store.copies import Place
+from django_healthkit_ingest.pipeline.store.locks import Scope, lock_user, read_committed
+from django_healthkit_ingest.pipeline.store.merge import merge
 from django_healthkit_ingest.pipeline.store.references import source_ids, type_ids
+from django_healthkit_ingest.pipeline.store.statistics import store_statistics
 from django_healthkit_ingest.signals import samples_changed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _References:
+    """Keys of the rows a sample's row points to."""
+
+    type_ids: dict[str, int]
+    source_ids: dict[Source, int]
+
+    def add(self, others: _References) -> None:
+        self.type_ids.update(others.type_ids)
+        self.source_ids.update(others.source_ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Effect:
+    books: Mapping[str, int]
+    statistics_changed: int
+    """Rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +55,17 @@ class _Records:
     """A chunk's records, sorted by what they are."""
 
     samples: Sequence[Sample]
+    statistics: Sequence[Statistics]
     deletions: Sequence[Deletion]
     rejections: Sequence[Rejected]
+
+    def everything(self) -> Iterator[Sample | Statistic]:
+        """Whatever has a type and a source: also what is inside correlations and aggregated records."""
+        for sample in self.samples:
+            yield sample
+            yield from sample.members
+        for record in self.statistics:
+            yield from record.values
 
 
 def complete(chunk: ImportChunk) -> None:
@@ -37,25 +75,38 @@ def complete(chunk: ImportChunk) -> None:
     """
     using = database()
     records = _parse(chunk)
-    identifiers = (sample.identifier for sample in records.samples)
-    sources = {sample.source for sample in records.samples if sample.source is not None}
-    references = {
-        "type_ids": type_ids(identifiers, using=using),
-        "source_ids": source_ids(sources, chunk=chunk, using=using),
-    }
+    references = _references(records, chunk=chunk, using=using)
     nested = connections[using].in_atomic_block
     for tries_left in reversed(range(CONFLICT_TRIES)):
         try:
             with transaction.atomic(using=using):
                 if not nested:
-                    _read_committed(using)
-                merged = _store(chunk, records, references=references, using=using)
-                transaction.on_commit(lambda: _announce(chunk, records, merged), using=using, robust=True)  # noqa: B023
+                    read_committed(using)
+                effect = _store(chunk, records, references=references, using=using)
+                _close(chunk, records, books=effect.books, using=using)
+                transaction.on_commit(lambda: _announce(chunk, records, effect), using=using, robust=True)  # noqa: B023
         except OperationalError as error:
             if nested or not tries_left or not is_conflict(error):
                 raise
         else:
             return
+
+
+def rehearse(chunk: ImportChunk) -> Mapping[str, int]:
+    """What running the chunk now would do: outcomes and effects, as its books would show them. Nothing is kept.
+
+    Raises what ``complete`` raises.
+    """
+    using = database()
+    records = _parse(chunk)
+    with transaction.atomic(using=using):
+        lock_user(
+            chunk.user_id, scope=Scope.SAMPLES, using=using
+        )  # before anything is read: SQLite then has one writer
+        references = _references(records, chunk=chunk, using=using)
+        effect = _store(chunk, records, references=references, using=using)
+        transaction.set_rollback(True, using=using)
+    return {**effect.books, "rejected": len(records.rejections)}
 
 
 def _parse(chunk: ImportChunk) -> _Records:
@@ -72,35 +123,66 @@ def _parse(chunk: ImportChunk) -> _Records:
     )
     return _Records(
         samples=[each for each in parsed if isinstance(each, Sample)],
+        statistics=[each for each in parsed if isinstance(each, Statistics)],
         deletions=[each for each in parsed if isinstance(each, Deletion)],
         rejections=[each for each in parsed if isinstance(each, Rejected)],
     )
 
 
-def _read_committed(using: str) -> None:
-    """Whatever level the host or the role defaults to: a stricter one's snapshot would predate the user's lock."""
-    connection = connections[using]
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+def _references(records: _Records, *, chunk: ImportChunk, using: str) -> _References:
+    types = {each.identifier for each in records.everything()}
+    sources = {each.source for each in records.everything() if each.source is not None}
+    return _References(type_ids=type_ids(types, using=using), source_ids=source_ids(sources, chunk=chunk, using=using))
 
 
-def _store(chunk: ImportChunk, records: _Records, *, references: Mapping[str, Any], using: str) -> Merged:
+def _store(chunk: ImportChunk, records: _Records, *, references: _References, using: str) -> _Effect:
+    place = Place(
+        user_id=chunk.user_id,
+        batch_id=chunk.batch_id,
+        chunk_id=chunk.pk,
+        only_chunk=chunk.batch.split_done and chunk.batch.chunk_count == 1,
+        using=using,
+    )
+
+    def recall(chunk_ids: Sequence[int]) -> Iterator[Sample]:
+        others = ImportChunk.objects.using(using).filter(pk__in=chunk_ids, payload__isnull=False)
+        for other in others.select_related("batch").order_by("pk").iterator(chunk_size=1):
+            found = _parse(other)
+            references.add(_references(found, chunk=other, using=using))
+            yield from found.samples
+
     merged = merge(
         records.samples,
         records.deletions,
-        user_id=chunk.user_id,
-        batch_id=chunk.batch_id,
-        using=using,
-        **references,
+        place=place,
+        type_ids=references.type_ids,
+        source_ids=references.source_ids,
+        recall=recall,
     )
+    changed = 0
+    if records.statistics:
+        lock_user(chunk.user_id, scope=Scope.SAMPLES, using=using)
+        changed = store_statistics(
+            [value for record in records.statistics for value in record.values],
+            user_id=chunk.user_id,
+            batch_id=chunk.batch_id,
+            sequence=chunk.batch.sequence or 0,
+            type_ids=references.type_ids,
+            source_ids=references.source_ids,
+            using=using,
+        )
+    return _Effect(books={**asdict(merged), "statistic": len(records.statistics)}, statistics_changed=changed)
+
+
+def _close(chunk: ImportChunk, records: _Records, *, books: Mapping[str, int], using: str) -> None:
     _replace_rejections(chunk, records.rejections, using=using)
     unknown = Counter(sample.identifier for sample in records.samples if not sample.known)
-    books = {**asdict(merged), "rejected": len(records.rejections), "unknown_types": dict(unknown)}
+    for record in records.statistics:
+        unknown.update({value.identifier for value in record.values if not value.known})
     mine = ImportChunk.objects.using(using).filter(pk=chunk.pk)
-    if not mine.complete(claim_no=chunk.claim_no, now=timezone.now(), books=books):
+    whole = {**books, "rejected": len(records.rejections), "unknown_types": dict(unknown)}
+    if not mine.complete(claim_no=chunk.claim_no, now=timezone.now(), books=whole):
         raise LostClaim
-    return merged
 
 
 def _replace_rejections(chunk: ImportChunk, rejections: Sequence[Rejected], *, using: str) -> None:
@@ -112,18 +194,23 @@ def _replace_rejections(chunk: ImportChunk, rejections: Sequence[Rejected], *, u
     )
 
 
-def _announce(chunk: ImportChunk, records: _Records, merged: Merged) -> None:
-    if not (merged.inserted or merged.updated or merged.rows_removed):
+def _announce(chunk: ImportChunk, records: _Records, effect: _Effect) -> None:
+    books = effect.books
+    inserted = books["inserted"] + books["rows_of_members"]
+    updated = books["updated"] + books["adopted"]
+    removed = books["rows_removed"] + books["rows_absorbed"]
+    if not (inserted or updated or removed or effect.statistics_changed):
         return
+    touched = list(records.everything())
     samples_changed.send_robust(
         sender=HealthSample,
         user_id=chunk.user_id,
         batch_id=chunk.batch_id,
         cause="import",
-        identifiers=frozenset(sample.identifier for sample in records.samples),
-        start=min((sample.start for sample in records.samples), default=None),
-        end=max((sample.end for sample in records.samples), default=None),
-        inserted=merged.inserted,
-        updated=merged.updated,
-        removed=merged.rows_removed,
+        identifiers=frozenset(each.identifier for each in touched),
+        start=min((each.start for each in touched), default=None),
+        end=max((each.end or each.start for each in touched), default=None),
+        inserted=inserted,
+        updated=updated + effect.statistics_changed,
+        removed=removed,
     )

@@ -18,6 +18,17 @@ class Scope(IntEnum):
     DISPATCH = 0x484B02
 
 
+def read_committed(using: str) -> None:
+    """Whatever level the host or the role defaults to: a stricter one's snapshot would predate the user's lock.
+
+    The first statement of a transaction.
+    """
+    connection = connections[using]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+
 def lock_user(user_id: Any, *, scope: Scope, using: str) -> None:
     """Hold the user's lock until the surrounding transaction ends.
 

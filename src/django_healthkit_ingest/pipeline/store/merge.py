@@ -1,226 +1,271 @@
 """The set-based merge of one chunk into the sample table; the caller's transaction is the chunk's.
 
-The steps are SQL that PostgreSQL and SQLite both speak; how a staging table is filled differs per engine.
+The law: the table is a function of the *set* of batches received, never of their order, repetition or chunking.
 
-The same sample is the same user and HealthKit uuid, or, without a uuid, the same user and fingerprint. When two
-records of one sample differ, the higher ``rank`` stays, whichever came first: the table is a function of what was
-received and not of its order. A deletion leaves a tombstone, which buries the sample also when it comes later.
+- The same uuid is the same sample; of two versions the higher (sync version, rank) stays.
+- Of records with one sync key the highest (sync version, uuid) stays, also against versions that are dead by now.
+- A deleted or replaced uuid stays dead, whichever came first, and so do the members of a dead correlation.
+- Records without uuid are counted (``copies``): two different uuids are never one sample.
+
+Why it holds with many workers: every writer of a user's rows takes the user's lock first (``locks``), after the chunk
+is staged, and at READ COMMITTED each later statement sees all that the lock's previous holder committed. So the merges
+of one user happen one after the other in some order, and the law says that any order will do. Parsing and staging, the
+longer part, still overlap.
+
+The usual chunk, uuids without deletions, costs the staging, the lock, one query of gates and one INSERT; every rule
+beyond that is asked only of chunks and users it can matter for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, Protocol, cast
 from uuid import UUID
 
 from django.db import connections
-from django.db.backends.utils import CursorWrapper
-from django.db.models import Field
 
 from django_healthkit_ingest.core import samples
-from django_healthkit_ingest.models import HealthSample, Tombstone
+from django_healthkit_ingest.core.twins import Likeness
+from django_healthkit_ingest.models import HealthSample, Membership, Tombstone
+from django_healthkit_ingest.pipeline.store.copies import Counted, Place, Recall, absorb, count
+from django_healthkit_ingest.pipeline.store.graves import Graveyard, Mark, Reason
 from django_healthkit_ingest.pipeline.store.locks import Scope, lock_user
-
-ENGINES = {
-    "postgresql": "django_healthkit_ingest.pipeline.store.postgresql",
-    "sqlite": "django_healthkit_ingest.pipeline.store.sqlite",
-}
-
-STAGED = (
-    "uuid",
-    "fingerprint",
-    "rank",
-    "type",
-    "start",
-    "end",
-    "value",
-    "category",
-    "raw_unit",
-    "time_zone",
-    "zone_basis",
-    "source",
-    "metadata",
-    "details",
-)
-"""The fields of a sample that come from the record, in the order of the staging table's columns."""
-
-Row = tuple[Any, ...]
-
-
-class Engine(Protocol):
-    """What differs between databases: how rows get into the staging table, and how a column is read from it."""
-
-    def stage(self, cursor: CursorWrapper, rows: Iterable[Row], *, using: str) -> str:
-        """Fill the staging table of this transaction and answer its quoted name."""
-
-    def read(self, field: str, column: str) -> str:
-        """The SQL expression that turns a staged column into the sample's."""
+from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
+from django_healthkit_ingest.pipeline.store.series import store_series
+from django_healthkit_ingest.pipeline.store.staging import Row, Staging, row, slices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """Outcomes of a chunk's samples and deletions, and the effect on rows outside the sum."""
+    """Outcomes of a chunk's samples and deletions, and the effects on rows outside the sum."""
 
     inserted: int = 0
     updated: int = 0
+    adopted: int = 0
     duplicate: int = 0
+    superseded: int = 0
     buried: int = 0
     deletion: int = 0
     rows_removed: int = 0
+    rows_absorbed: int = 0
+    rows_of_members: int = 0
 
 
 def merge(
     parsed: Sequence[samples.Sample],
     deletions: Sequence[samples.Deletion],
     *,
-    user_id: Any,
-    batch_id: int,
+    place: Place,
     type_ids: Mapping[str, int],
     source_ids: Mapping[samples.Source, int],
-    using: str,
+    recall: Recall,
 ) -> Merged:
     """Store samples and apply deletions under the user's lock. Raises RuntimeError outside a transaction."""
-    connection = connections[using]
+    connection = connections[place.using]
     if not connection.in_atomic_block:
         raise RuntimeError("merge() runs inside the transaction that completes the chunk.")
     if not parsed and not deletions:
         return Merged()
-    engine = cast("Engine", import_module(ENGINES[connection.vendor]))
-    kept = _collapse(parsed)
-    staged = [_row(sample, type_ids=type_ids, source_ids=source_ids) for sample in kept]
-    staged += [_deletion_row(uuid) for uuid in {deletion.uuid for deletion in deletions}]
+    chunk = _Chunk(parsed)
     with connection.cursor() as cursor:
-        table = engine.stage(cursor, staged, using=using)
-        lock_user(user_id, scope=Scope.SAMPLES, using=using)
-        steps = _Steps(cursor, engine=engine, table=table, user_id=user_id, batch_id=batch_id, using=using)
-        removed = steps.delete() if deletions else 0
-        buried = steps.bury() if kept and steps.has_tombstones() else 0
-        inserted, updated = (0, 0)
-        for key in (("uuid",), ("fingerprint", "fp_seq")):
-            expected = sum((sample.uuid is not None) == (key == ("uuid",)) for sample in kept)
-            if expected:
-                new = steps.insert(key)
-                inserted += new
-                updated += steps.update(key) if new < expected else 0
-    return Merged(
-        inserted=inserted,
-        updated=updated,
-        duplicate=len(parsed) - inserted - updated - buried,
-        buried=buried,
-        deletion=len(deletions),
-        rows_removed=removed,
-    )
+        staging = Staging(cursor, user_id=place.user_id, batch_id=place.batch_id, using=place.using)
+
+        def make_row(sample: samples.Sample, likeness: Likeness | None = None, ordinal: int = 0) -> Row:
+            return row(
+                sample,
+                type_ids=type_ids,
+                source_ids=source_ids,
+                is_member=sample.uuid not in chunk.records,
+                twin=likeness.twin if likeness is not None else None,
+                fp_seq=ordinal,
+            )
+
+        staging.fill(map(make_row, (*chunk.kept.values(), *chunk.loose, *chunk.loose_members)))
+        lock_user(place.user_id, scope=Scope.SAMPLES, using=place.using)
+        return _Merge(chunk, staging=staging, place=place).run(deletions, recall=recall, make_row=make_row)
 
 
-def _collapse(parsed: Iterable[samples.Sample]) -> list[samples.Sample]:
-    """The best record of each sample; the others of this chunk are duplicates of it."""
-    best: dict[tuple[bool, UUID], samples.Sample] = {}
-    for sample in parsed:
-        key = (True, sample.uuid) if sample.uuid is not None else (False, sample.fingerprint)
-        known = best.get(key)
-        if known is None or sample.rank > known.rank:
-            best[key] = sample
-    return list(best.values())
+class _Chunk:
+    """A chunk's samples, collapsed: of each uuid the best version, and all without."""
+
+    def __init__(self, parsed: Sequence[samples.Sample]) -> None:
+        self.number = len(parsed)
+        self.kept: dict[UUID, samples.Sample] = {}
+        self.records: set[UUID] = set()
+        """Uuids that are records of their own; all others are members of correlations only."""
+        self.losers: list[samples.Sample] = []
+        self.loose: list[samples.Sample] = []
+        self.loose_members: list[samples.Sample] = []
+        self.memberships: set[tuple[UUID, UUID]] = set()
+        for sample in parsed:
+            self._add(sample, self.loose)
+            if sample.uuid is not None:
+                self.records.add(sample.uuid)
+            for member in sample.members:
+                self._add(member, self.loose_members)
+                if member.uuid is not None and sample.uuid is not None:
+                    self.memberships.add((sample.uuid, member.uuid))
+
+    def _add(self, sample: samples.Sample, loose: list[samples.Sample]) -> None:
+        if sample.uuid is None:
+            loose.append(sample)
+            return
+        known = self.kept.setdefault(sample.uuid, sample)
+        if known is not sample:
+            better = _version(sample) > _version(known)
+            self.kept[sample.uuid] = sample if better else known
+            self.losers.append(known if better else sample)
+
+    def winner(self, loser: samples.Sample) -> samples.Sample:
+        assert loser.uuid is not None
+        return self.kept[loser.uuid]
 
 
-def _row(sample: samples.Sample, *, type_ids: Mapping[str, int], source_ids: Mapping[samples.Source, int]) -> Row:
-    return (
-        sample.uuid,
-        sample.fingerprint,
-        sample.rank,
-        type_ids[sample.identifier],
-        sample.start,
-        sample.end,
-        sample.value,
-        sample.category,
-        sample.unit,
-        sample.time_zone,
-        str(sample.zone_basis),
-        source_ids[sample.source] if sample.source is not None else None,
-        sample.metadata,
-        sample.details,
-    )
+class _Merge:
+    """The steps of one merge, in their order."""
 
+    def __init__(self, chunk: _Chunk, *, staging: Staging, place: Place) -> None:
+        self._chunk = chunk
+        self._staging = staging
+        self._place = place
+        self._graves = Graveyard(user_id=place.user_id, using=place.using)
+        self._alive = dict(chunk.kept)
+        self._dead: set[UUID] = set()
+        self._buried = self._superseded = 0
 
-def _deletion_row(uuid: UUID) -> Row:
-    """A deletion travels as a staged row with nothing but its uuid."""
-    return (uuid, *(None for _ in STAGED[1:]))
-
-
-class _Steps:
-    """The statements of one merge, bound to its cursor and names."""
-
-    def __init__(
-        self, cursor: CursorWrapper, *, engine: Engine, table: str, user_id: Any, batch_id: int, using: str
-    ) -> None:
-        connection = connections[using]
-        quote = connection.ops.quote_name
-        self.cursor = cursor
-        self.staging = table
-        self.samples = quote(HealthSample._meta.db_table)
-        self.tombstones = quote(Tombstone._meta.db_table)
-        self.user = HealthSample._meta.get_field("user").get_db_prep_value(user_id, connection)
-        self.batch = batch_id
-        self.columns = [quote(_column(field)) for field in STAGED]
-        self.values = [engine.read(field, f"t.{quote(_column(field))}") for field in STAGED]
-
-    def _run(self, sql: str, *params: Any) -> int:
-        self.cursor.execute(sql, params)
-        return int(self.cursor.rowcount)
-
-    def delete(self) -> int:
-        dead = f"SELECT uuid FROM {self.staging} WHERE fingerprint IS NULL"
-        removed = self._run(f"DELETE FROM {self.samples} WHERE user_id = %s AND uuid IN ({dead})", self.user)
-        self._run(
-            f"INSERT INTO {self.tombstones} (user_id, uuid) SELECT %s, uuid FROM {self.staging} AS t"
-            " WHERE fingerprint IS NULL ON CONFLICT (user_id, uuid) DO NOTHING",
-            self.user,
-        )
-        return removed
-
-    def has_tombstones(self) -> bool:
-        self.cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {self.tombstones} WHERE user_id = %s)", [self.user])
-        return bool(self.cursor.fetchone()[0])
-
-    def bury(self) -> int:
-        dead = f"SELECT uuid FROM {self.tombstones} WHERE user_id = %s"
-        return self._run(f"DELETE FROM {self.staging} WHERE fingerprint IS NOT NULL AND uuid IN ({dead})", self.user)
-
-    def insert(self, key: tuple[str, ...]) -> int:
-        """Rows that are new; those that are there already cost no lock and no WAL."""
-        columns, values = ", ".join(self.columns), ", ".join(self.values)
-        mine = "uuid IS NOT NULL" if key == ("uuid",) else "uuid IS NULL"
-        return self._run(
-            f"INSERT INTO {self.samples} (user_id, batch_id, fp_seq, {columns})"
-            f" SELECT %s, %s, 0, {values} FROM {self.staging} AS t"
-            f" WHERE t.fingerprint IS NOT NULL AND t.{mine} ORDER BY t.type_id, t.start"
-            f" ON CONFLICT (user_id, {', '.join(key)}) WHERE {mine} DO NOTHING",
-            self.user,
-            self.batch,
+    def run(self, deletions: Sequence[samples.Deletion], *, recall: Recall, make_row: Callable[..., Row]) -> Merged:
+        chunk, staging = self._chunk, self._staging
+        has_loose, has_dead, has_members = staging.gates()
+        self._bury(deletions, has_dead=has_dead, has_members=has_members)
+        newcomers = self._newcomers() if has_loose else []
+        inserted, updated, of_members = self._store()
+        absorbed = adopted = 0
+        if has_loose:
+            looks = {look(each) for each in (*chunk.kept.values(), *chunk.losers)} | self._graves.looks
+            absorbed, adopted = absorb(staging, looks, newcomers=newcomers, place=self._place)
+        counted = Counted()
+        if chunk.loose or chunk.loose_members:
+            counted = count(
+                staging, chunk.loose, chunk.loose_members, place=self._place, recall=recall, make_row=make_row
+            )
+        inserted += counted.inserted - adopted
+        updated += counted.updated
+        others = inserted + updated + adopted + self._superseded + self._buried
+        return Merged(
+            inserted=inserted,
+            updated=updated,
+            adopted=adopted,
+            duplicate=chunk.number - others,
+            superseded=self._superseded,
+            buried=self._buried,
+            deletion=len(deletions),
+            rows_removed=self._graves.rows_removed,
+            rows_absorbed=absorbed - adopted,
+            rows_of_members=of_members + counted.inserted_members,
         )
 
-    def update(self, key: tuple[str, ...]) -> int:
-        """Rows that are there with a lower rank; after the insert, its own rows are equal and stay as they are."""
-        assignments = ", ".join(f"{column} = {value}" for column, value in zip(self.columns, self.values, strict=True))
-        if key == ("uuid",):
-            same = "s.uuid = t.uuid"
+    def _bury(self, deletions: Sequence[samples.Deletion], *, has_dead: bool, has_members: bool) -> None:
+        """Who is dead before anything is stored: deleted, replaced, or a member of what is dead."""
+        chunk, graves = self._chunk, self._graves
+        graves.remember_samples(each for each in chunk.losers if look(each) != look(chunk.winner(each)))
+        if chunk.memberships:
+            self._remember_members()
+        deleted = {deletion.uuid for deletion in deletions}
+        if deleted:
+            graves.bury(deleted, reason=Reason.DELETED)
+        if (has_dead or deleted) and chunk.kept:
+            self._drop(self._staging.buried(), reason=None)
+        if any(sample.sync_key is not None for sample in chunk.kept.values()):
+            self._supersede()
+        if has_members or chunk.memberships:
+            members = graves.bury_members(deleted | self._dead)
+            self._drop(members & chunk.kept.keys(), reason=None)
+
+    def _drop(self, uuids: Iterable[UUID], *, reason: Reason | None) -> None:
+        """Records of this chunk that are dead leave the staging table; what they said of themselves is kept.
+
+        ``reason`` None: their tombstone is there already and keeps its own.
+        """
+        gone = [sample for uuid in uuids if (sample := self._alive.pop(uuid, None)) is not None]
+        if not gone:
+            return
+        marks = {
+            sample.uuid: Mark(sync_key=sample.sync_key, sync_version=sample.sync_version)
+            for sample in gone
+            if sample.uuid is not None and sample.sync_key is not None and sample.sync_version is not None
+        }
+        dead = {sample.uuid for sample in gone if sample.uuid is not None}
+        self._staging.remove(dead)
+        self._graves.remember_samples(gone)
+        self._graves.bury(dead if reason is not None else marks, reason=reason or Reason.SUPERSEDED, marks=marks)
+        self._dead |= dead
+        counted = len(dead & self._chunk.records)
+        if reason is None:
+            self._buried += counted
         else:
-            same = "s.uuid IS NULL AND t.uuid IS NULL AND s.fp_seq = 0 AND s.fingerprint = t.fingerprint"
-        return self._run(
-            f"UPDATE {self.samples} AS s SET batch_id = %s, {assignments} FROM {self.staging} AS t"
-            f" WHERE s.user_id = %s AND t.fingerprint IS NOT NULL AND {same} AND t.rank > s.rank",
-            self.batch,
-            self.user,
-        )
+            self._superseded += counted
+
+    def _supersede(self) -> None:
+        """Of the records of each sync key only the highest is left, in this chunk and in the table."""
+        mine = [sample for sample in self._chunk.kept.values() if sample.sync_key is not None]
+        marks: dict[UUID, tuple[int, UUID]] = {}
+        live: list[tuple[UUID, int, UUID]] = []
+        for part in slices({sample.sync_key for sample in mine}):
+            wanted = {"user_id": self._place.user_id, "sync_key__in": part}
+            fields = ("sync_key", "sync_version", "uuid")
+            live += HealthSample.objects.using(self._place.using).filter(**wanted).values_list(*fields)
+            for key, version, uuid in Tombstone.objects.using(self._place.using).filter(**wanted).values_list(*fields):
+                marks[key] = max(marks.get(key, (version, uuid)), (version, uuid))
+        claims = [(each.sync_key, each.sync_version or 0, each.uuid) for each in mine if each.sync_key and each.uuid]
+        for key, version, uuid in (*live, *claims):
+            marks[key] = max(marks.get(key, (version, uuid)), (version, uuid))
+        beaten = {uuid for key, _, uuid in live if marks[key][1] != uuid}
+        if beaten:
+            self._graves.bury(beaten, reason=Reason.SUPERSEDED)
+            self._dead |= beaten
+        self._drop((uuid for key, _, uuid in claims if marks[key][1] != uuid), reason=Reason.SUPERSEDED)
+
+    def _remember_members(self) -> None:
+        rows = [
+            Membership(user_id=self._place.user_id, correlation=correlation, member=member)
+            for correlation, member in sorted(self._chunk.memberships)
+        ]
+        Membership.objects.using(self._place.using).bulk_create(rows, ignore_conflicts=True, batch_size=1000)
+
+    def _newcomers(self) -> list[Likeness]:
+        """How the records look that are about to make a row."""
+        new = (self._alive.keys() & self._chunk.records) - self._staging.present()
+        return [look(self._alive[uuid]) for uuid in new]
+
+    def _store(self) -> tuple[int, int, int]:
+        """Rows inserted and updated for records, and rows inserted for members."""
+        staging, records = self._staging, self._chunk.records
+        expected, nested = self._alive.keys() & records, self._alive.keys() - records
+        inserted = staging.insert() if expected else 0
+        of_members = staging.insert(members=True) if nested else 0
+        updated = 0
+        if inserted + of_members < len(self._alive) and (differing := staging.differing()):
+            self._remember_changed({uuid: key for uuid, key, looks_otherwise in differing if looks_otherwise})
+            updated = staging.update()
+            if nested:
+                staging.update(members=True)
+        living = (sample for sample in self._alive.values() if sample.series)
+        store_series(living, user_id=self._place.user_id, using=self._place.using)
+        return inserted, updated, of_members
+
+    def _remember_changed(self, rows: Mapping[UUID, int]) -> None:
+        """A uuid that was seen looking two ways is known by both: the version that loses is remembered."""
+        seen: list[tuple[UUID, Likeness]] = []
+        for part in slices(rows.values()):
+            stored = HealthSample.objects.using(self._place.using).filter(pk__in=part).select_related("type")
+            for each in stored.defer("metadata", "details"):
+                assert each.uuid is not None
+                mine = self._alive[each.uuid]
+                wins = _version(mine) > (each.sync_version is not None, each.sync_version or 0, each.rank)
+                seen.append((each.uuid, look_of_row(each) if wins else look(mine)))
+        self._graves.remember_all(seen)
 
 
-def sample_field(name: str) -> Field[Any, Any]:
-    field = HealthSample._meta.get_field(name)
-    assert isinstance(field, Field)
-    return field
-
-
-def _column(field: str) -> str:
-    return str(sample_field(field).column)
+def _version(sample: samples.Sample) -> tuple[bool, int, int]:
+    """The better version of one uuid compares greater."""
+    return sample.sync_version is not None, sample.sync_version or 0, sample.rank

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from django.db.backends.utils import CursorWrapper
 
-from django_healthkit_ingest.pipeline.store.merge import Row
+from django_healthkit_ingest.pipeline.store.staging import MARK, Row
 
 COLUMNS = {
     "uuid": "uuid",
@@ -28,6 +28,11 @@ COLUMNS = {
     "source_id": "int4",
     "metadata": "text",
     "details": "text",
+    "sync_version": "int8",
+    "sync_key": "uuid",
+    "twin": "uuid",
+    "fp_seq": "int4",
+    MARK: "bool",
 }
 
 _DEFINITION = ", ".join(f'"{name}" {kind}' for name, kind in COLUMNS.items())
@@ -48,3 +53,11 @@ def stage(cursor: CursorWrapper, rows: Iterable[Row], *, using: str) -> str:
 
 def read(field: str, column: str) -> str:
     return f"{column}::jsonb" if field in ("metadata", "details") else column
+
+
+def second(column: str) -> str:
+    return f"date_trunc('second', {column})"
+
+
+def next_second(column: str) -> str:
+    return f"date_trunc('second', {column}) + interval '1 second'"

@@ -9,9 +9,9 @@ from uuid import UUID
 import msgspec
 from django.db import transaction
 
+from django_healthkit_ingest.conf import get_precedence
 from django_healthkit_ingest.core import samples
-from django_healthkit_ingest.core.identity import source_key
-from django_healthkit_ingest.core.precedence import precedence
+from django_healthkit_ingest.core.identity import recorder_key, source_key
 from django_healthkit_ingest.models import ImportChunk, Source, TypeIdentifier
 from django_healthkit_ingest.pipeline.failures import LostClaim
 from django_healthkit_ingest.pipeline.store.locks import Scope, lock_user
@@ -55,11 +55,12 @@ def _row(source: samples.Source, *, key: UUID, user_id: Any) -> Source:
     return Source(
         user_id=user_id,
         key=key,
+        recorder=recorder_key(source),
         name=source.name,
         bundle_id=source.bundle_id,
         product_type=source.product_type,
         version=source.version,
         system_version=source.system_version,
         device=device,
-        precedence=precedence(source),
+        precedence=get_precedence()(source),
     )

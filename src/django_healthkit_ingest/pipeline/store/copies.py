@@ -1,0 +1,239 @@
+"""Records without a uuid, counted and not matched: how many rows there are is ``core.twins``' law.
+
+Rows without uuid carry their ordinal in ``fp_seq``. Visible are the ordinals of a class from the number of uuids ever
+seen with it up to the largest count of any batch. Both numbers only grow, so an ordinal that a uuid has taken never
+comes back, and rows and traces are memory enough.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django_healthkit_ingest.core import samples
+from django_healthkit_ingest.core.identity import twin_key
+from django_healthkit_ingest.core.twins import Classes, Likeness, best_by_ordinal
+from django_healthkit_ingest.models import HealthSample, Tally, Trace
+from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
+from django_healthkit_ingest.pipeline.store.series import drop_series, store_series
+from django_healthkit_ingest.pipeline.store.staging import Row, Staging, slices
+
+Recall = Callable[[Sequence[int]], Iterable[samples.Sample]]
+"""The records of other chunks of the batch, by the chunks' keys; what is purged is left out."""
+
+MakeRow = Callable[[samples.Sample, Likeness, int], Row]
+"""The row to stage for a record without uuid, its look and its ordinal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Whose records these are, and which chunk of which batch brought them."""
+
+    user_id: Any
+    batch_id: int
+    chunk_id: int
+    only_chunk: bool
+    """The batch has no other chunk, so nothing has to be remembered for it."""
+    using: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Counted:
+    """What became of records without uuid; ``inserted_members`` are rows beside them."""
+
+    inserted: int = 0
+    updated: int = 0
+    inserted_members: int = 0
+
+
+@dataclass(slots=True)
+class _Class:
+    rows: dict[int, HealthSample] = field(default_factory=dict)
+    """Without uuid, by ordinal."""
+    uuids: set[UUID] = field(default_factory=set)
+    """Ever seen."""
+    is_alive: bool = False
+
+
+def absorb(
+    staging: Staging, looks: Iterable[Likeness], *, newcomers: Iterable[Likeness], place: Place
+) -> tuple[int, int]:
+    """Rows go whose ordinal a uuid has taken: how many, and how many of them records of this chunk took.
+
+    ``looks`` are those of all uuids this merge brought, changed or buried; ``newcomers``, of records that made a row.
+    """
+    wanted = {*looks, *newcomers}
+    rows = _rows_like(wanted, place=place)
+    if not rows:
+        return 0, 0
+    state = _State(rows, staging.neighbours_of(row.pk for row in rows), more=wanted, place=place)
+    gone = [row for row in rows if row.fp_seq < len(state.of(look_of_row(row)).uuids)]
+    _delete(gone, place=place)
+    removed = Counter(state.classes.of(look_of_row(row)) for row in gone)
+    taken = Counter(state.classes.of(each) for each in newcomers)
+    return len(gone), (removed & taken).total()
+
+
+def count(
+    staging: Staging,
+    records: Sequence[samples.Sample],
+    members: Sequence[samples.Sample],
+    *,
+    place: Place,
+    recall: Recall,
+    make_row: MakeRow,
+) -> Counted:
+    """Store records without uuid, which are staged; afterwards the rows that were inserted are.
+
+    ``members`` of correlations are counted apart from ``records``, for Apple's export lists them outside, too.
+    """
+    own = [*records, *members]
+    looks = {id(each): look(each) for each in own}
+    elsewhere = _recall({each.twin for each in looks.values()}, place=place, recall=recall)
+    everything = [[*records, *elsewhere[False]], [*members, *elsewhere[True]]]
+    looks |= {id(each): look(each) for group in elsewhere.values() for each in group}
+    outgrown = _outgrown(own, place=place)
+    gone = {row.pk for row in outgrown}
+    rows = [row for row in _rows_like(looks.values(), place=place) if row.pk not in gone]
+    state = _State(rows, staging.neighbours(), more=looks.values(), place=place)
+    _write_tallies({looks[id(each)].twin for each in own}, place=place)
+
+    mine = {state.classes.of(looks[id(each)]) for each in own}
+    groups: dict[int, list[list[samples.Sample]]] = defaultdict(list)
+    for group in everything:
+        sorted_out: dict[int, list[samples.Sample]] = defaultdict(list)
+        for each in group:
+            if (number := state.classes.of(looks[id(each)])) in mine:
+                sorted_out[number].append(each)
+        for number, equals in sorted_out.items():
+            groups[number].append(equals)
+
+    counted = Counted()
+    inside = {id(each) for each in everything[True]}
+    replaced: list[HealthSample] = list(outgrown)
+    staged: list[Row] = []
+    for number, equals_by_group in groups.items():
+        known = state.by_number[number]
+        best = best_by_ordinal(equals_by_group, known=len(known.uuids))
+        known.is_alive = known.is_alive or bool(best)
+        for ordinal, sample in best.items():
+            row = known.rows.get(ordinal)
+            if row is not None and row.rank >= sample.rank:
+                continue
+            staged.append(make_row(sample, looks[id(sample)], ordinal))
+            if row is not None:
+                replaced.append(row)
+                counted.updated += 1
+            elif id(sample) in inside:
+                counted.inserted_members += 1
+            else:
+                counted.inserted += 1
+    _delete(replaced, place=place)
+    if staged:
+        staging.fill(staged)
+        staging.insert_copies()
+    living = (each for each in own if state.of(looks[id(each)]).is_alive)
+    store_series(living, user_id=place.user_id, using=place.using)
+    better_known = min(len(outgrown), counted.inserted)
+    counted.inserted = min(counted.inserted - better_known, len(records))
+    counted.updated = min(counted.updated + better_known, len(records) - counted.inserted)
+    return counted
+
+
+class _State:
+    """The classes at hand: from rows without uuid, rows with one that share their seconds, and traces."""
+
+    def __init__(
+        self, rows: Sequence[HealthSample], neighbours: Iterable[int], *, more: Iterable[Likeness], place: Place
+    ) -> None:
+        live = [row for part in slices(neighbours) for row in _rows(place).filter(pk__in=part)]
+        looks = {*map(look_of_row, (*rows, *live)), *more}
+        tolerances = {each.twin: each.tolerance for each in looks}
+        traces = [
+            (Likeness(twin=twin, value=value, tolerance=tolerances[twin]), uuid)
+            for part in slices(tolerances)
+            for twin, value, uuid in Trace.objects.using(place.using)
+            .filter(user_id=place.user_id, twin__in=part)
+            .values_list("twin", "value", "uuid")
+        ]
+        self.classes = Classes([*looks, *(each for each, _ in traces)])
+        self.by_number: dict[int, _Class] = defaultdict(_Class)
+        for row in rows:
+            self.of(look_of_row(row)).rows[row.fp_seq] = row
+        for row in live:
+            if row.uuid is not None:
+                self.of(look_of_row(row)).uuids.add(row.uuid)
+                self.of(look_of_row(row)).is_alive = True
+        for each, uuid in traces:
+            self.of(each).uuids.add(uuid)
+
+    def of(self, likeness: Likeness) -> _Class:
+        return self.by_number[self.classes.of(likeness)]
+
+
+def _outgrown(own: Sequence[samples.Sample], *, place: Place) -> list[HealthSample]:
+    """Rows that the batch left when it was read last and these records' types were not known, one for each record.
+
+    Read with what is known now the record is of another class, and nothing else would say that it is the same one.
+    """
+    numbers: Counter[UUID] = Counter()
+    for each in own:
+        if each.known and each.details is None:
+            times = {"start": each.start, "end": each.end}
+            numbers[twin_key(identifier=each.identifier, kind=None, category=None, **times)] += 1
+    unread = _rows(place).filter(uuid__isnull=True, batch_id=place.batch_id, details__isnull=False).order_by("pk")
+    found: list[HealthSample] = []
+    for part in slices(numbers):
+        for row in unread.filter(twin__in=part):
+            if numbers[row.twin] > 0:
+                numbers[row.twin] -= 1
+                found.append(row)
+    return found
+
+
+def _rows(place: Place) -> Any:
+    rows = HealthSample.objects.using(place.using).filter(user_id=place.user_id)
+    return rows.select_related("type").defer("metadata", "details")
+
+
+def _rows_like(looks: Iterable[Likeness], *, place: Place) -> list[HealthSample]:
+    twins = {each.twin for each in looks}
+    return [row for part in slices(twins) for row in _rows(place).filter(uuid__isnull=True, twin__in=part)]
+
+
+def _recall(twins: Iterable[UUID], *, place: Place, recall: Recall) -> Mapping[bool, list[samples.Sample]]:
+    """Records of these twin keys in the batch's other chunks: outside correlations, and inside."""
+    found: dict[bool, list[samples.Sample]] = {False: [], True: []}
+    if place.only_chunk:
+        return found
+    tallies = Tally.objects.using(place.using).filter(batch_id=place.batch_id).exclude(chunk_id=place.chunk_id)
+    shared: set[UUID] = set()
+    chunks: set[int] = set()
+    for part in slices(twins):
+        for twin, chunk_id in tallies.filter(twin__in=part).values_list("twin", "chunk_id"):
+            shared.add(twin)
+            chunks.add(chunk_id)
+    for record in recall(sorted(chunks)) if chunks else ():
+        for is_member, each in ((False, record), *((True, member) for member in record.members)):
+            if each.uuid is None and look(each).twin in shared:
+                found[is_member].append(each)
+    return found
+
+
+def _write_tallies(twins: Iterable[UUID], *, place: Place) -> None:
+    """Replaced and not added to, so that a chunk may run again."""
+    if place.only_chunk:
+        return
+    rows = Tally.objects.using(place.using)
+    rows.filter(chunk_id=place.chunk_id)._raw_delete(place.using)
+    mine = {"user_id": place.user_id, "batch_id": place.batch_id, "chunk_id": place.chunk_id}
+    rows.bulk_create([Tally(**mine, twin=twin) for twin in sorted(twins)], batch_size=1000)
+
+
+def _delete(rows: Sequence[HealthSample], *, place: Place) -> None:
+    for part in slices(row.pk for row in rows):
+        HealthSample.objects.using(place.using).filter(pk__in=part)._raw_delete(place.using)
+    drop_series(rows, user_id=place.user_id, using=place.using)
