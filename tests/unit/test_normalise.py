@@ -17,6 +17,7 @@ from django_healthkit_ingest.core.normalise import (
     Draft,
     check_source,
     normalise,
+    reading_version,
 )
 from django_healthkit_ingest.core.registry import SampleKind, shipped_registry
 from django_healthkit_ingest.core.samples import Device, Sample, Source, ZoneBasis
@@ -76,15 +77,16 @@ def test_a_quantity() -> None:
         source=source,
         metadata='{"a":1}',
         details=None,
+        kind=SampleKind.QUANTITY,
     )
     assert result.rank >> 57 == 60
-    assert result.rank >> 48 & 511 == NORMALISER_VERSION
+    assert result.rank >> 48 & 511 == reading_version(known=True) == 2 * NORMALISER_VERSION + 1
 
 
 def test_the_rank_of_a_record_never_changes_silently() -> None:
     result = sample(source=Source(name="Apple Watch"), metadata=metadata(a=1, b=[2.5]))
 
-    assert result.rank == 8647300842992419088
+    assert result.rank == 8648426742899261712
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,17 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from django_healthkit_ingest.core.identity import content_digest, fingerprint, microseconds, rank, source_key
+from django_healthkit_ingest.core.identity import content_digest, fingerprint, microseconds, rank, source_key, sync_key
 from django_healthkit_ingest.core.json_text import JsonObject, read_object
 from django_healthkit_ingest.core.registry import MAX_IDENTIFIER_LENGTH, SampleKind, SampleType, SampleTypeRegistry
 from django_healthkit_ingest.core.rejections import rejection
-from django_healthkit_ingest.core.samples import Device, Sample, Source
+from django_healthkit_ingest.core.samples import Device, Sample, Series, Source
+from django_healthkit_ingest.core.series import take_series
 from django_healthkit_ingest.core.timestamps import find_zone, read_interval
 from django_healthkit_ingest.core.units import MAX_UNIT_LENGTH, converter, parse_unit
 from django_healthkit_ingest.exceptions import UnitError
 
-NORMALISER_VERSION = 1
+NORMALISER_VERSION = 2
 """Raise it by 1 when the same draft gives another Sample than before: replayed records then replace their rows."""
 
 MAX_METADATA_BYTES = 256 * 1024
@@ -29,6 +30,7 @@ MAX_TEXT_LENGTH = 255
 
 _COLUMNS = (SampleKind.QUANTITY, SampleKind.CATEGORY)
 _INT32 = 2**31
+_INT64 = 2**63
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NOT_APPLICABLE = {0: "NotApplicable"}
 
@@ -50,6 +52,9 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     metadata: JsonObject | None = None
     record: bytes | msgspec.Raw
     """The whole record as JSON, kept for types that have no columns."""
+    series: tuple[Series, ...] = ()
+    """What is to be kept apart besides what ``series.json`` finds in the record."""
+    members: tuple[Sample, ...] = ()
 
 
 def normalise(
@@ -59,7 +64,7 @@ def normalise(
 
     A quantity is converted to its type's canonical unit; a percentage is a fraction there (0.97). A category's number
     need not be in its enum: new versions of iOS bring new ones. Every other kind, and a type the registry does not
-    know, is kept whole in ``details``, beside the value, unit and category that were sent.
+    know, is kept whole in ``details`` (without its series), beside the value, unit and category that were sent.
     """
     sample_type = registry.get(draft.type)
     kind = None if sample_type is None else sample_type.kind
@@ -68,17 +73,21 @@ def normalise(
     value: float | None = None
     category: int | None = None
     unit = details = digest = ""
+    series = draft.series
     if sample_type is not None and kind is SampleKind.QUANTITY:
         value = _quantity(draft, sample_type)
     elif sample_type is not None and kind is SampleKind.CATEGORY:
         category = _category(draft, sample_type)
     else:
         if sample_type is None:
-            _check_identifier(draft.type)
+            check_identifier(draft.type)
         value, unit, category = _columns_as_sent(draft)
-        whole = read_object(draft.record, field="", max_bytes=MAX_DETAILS_BYTES)
+        found, record = take_series(bytes(draft.record), kind=kind)
+        series += found
+        whole = read_object(record, field="", max_bytes=MAX_DETAILS_BYTES)
         details, digest = whole.text, whole.digest
     identifier = draft.type if sample_type is None else sample_type.identifier
+    mark, version = _sync(draft)
     return Sample(
         index=index,
         identifier=identifier,
@@ -89,7 +98,7 @@ def normalise(
         ),
         rank=rank(
             fidelity=fidelity,
-            normaliser_version=NORMALISER_VERSION,
+            normaliser_version=reading_version(known=sample_type is not None),
             content_digest=content_digest(
                 identifier,
                 microseconds(interval.start),
@@ -102,6 +111,7 @@ def normalise(
                 source_key(draft.source).int if draft.source is not None else "",
                 draft.metadata.digest if draft.metadata is not None else "",
                 digest,
+                *(each.digest for each in series),
             ),
         ),
         start=interval.start,
@@ -114,7 +124,19 @@ def normalise(
         source=draft.source,
         metadata=draft.metadata.text if draft.metadata is not None else None,
         details=details or None,
+        kind=kind,
+        sync_key=mark,
+        sync_version=version,
+        series=series,
+        members=draft.members,
     )
+
+
+def reading_version(*, known: bool) -> int:
+    """``rank``'s version: a newer normaliser's reading wins, and among its readings one that knows the type, so that a
+    record replayed after its type became known replaces the row it was kept whole in.
+    """
+    return NORMALISER_VERSION * 2 + known
 
 
 def has_columns(identifier: str, registry: SampleTypeRegistry) -> bool:
@@ -130,35 +152,77 @@ def check_source(source: Source) -> Source | None:
         for name in texts.__struct_fields__ if texts is not None else ():
             text = getattr(texts, name)
             if isinstance(text, str):
-                _check_text(text, field=f"{part}.{name}", max_length=MAX_TEXT_LENGTH)
+                check_text(text, field=f"{part}.{name}", max_length=MAX_TEXT_LENGTH)
     if device == Device():
         source = msgspec.structs.replace(source, device=None)
     return None if source == Source() else source
 
 
-def _own_zone(draft: Draft) -> ZoneInfo | None:
-    if draft.time_zone is not None:
-        zone = find_zone(draft.time_zone)
-        if zone is None:
-            raise rejection("invalid_time_zone", field="time_zone")
-        return zone
-    name = draft.metadata.members.get("HKTimeZone") if draft.metadata is not None else None
-    # Any app may write this key, and an offset or a declared zone may still do: a wrong name is no fault.
-    return find_zone(name) if isinstance(name, str) else None
-
-
-def _quantity(draft: Draft, sample_type: SampleType) -> float:
-    value, unit = draft.value, draft.unit
+def to_unit(value: float | None, unit: str | None, canonical_unit: str) -> float:
+    """Raises RecordRejected with ``value`` or ``unit``; None is a field that was not sent."""
     if value is None:
         raise rejection("missing_field", field="value")
     if isinstance(value, bool):
         raise rejection("wrong_type", field="value")
     if unit is None:
         raise rejection("missing_unit", field="unit")
-    if unit != sample_type.canonical_unit:
-        scale, offset = _converter(unit, sample_type.canonical_unit)
+    if unit != canonical_unit:
+        scale, offset = _converter(unit, canonical_unit)
         value = value * scale + offset
     return _finite(value)
+
+
+def as_sent(value: float | None, unit: str | None) -> tuple[float | None, str]:
+    """Value and unit of a record that is no quantity, unconverted. Raises RecordRejected with ``value`` or ``unit``."""
+    text = unit or ""
+    check_text(text, field="unit", max_length=MAX_UNIT_LENGTH)
+    return (_finite(value) if value is not None else None), text
+
+
+def read_zone(name: str) -> ZoneInfo:
+    """Raises RecordRejected with ``time_zone``."""
+    zone = find_zone(name)
+    if zone is None:
+        raise rejection("invalid_time_zone", field="time_zone")
+    return zone
+
+
+def check_identifier(identifier: str) -> None:
+    """Of a type that is not known. Raises RecordRejected with ``type``."""
+    if not identifier:
+        raise rejection("missing_field", field="type")
+    check_text(identifier, field="type", max_length=MAX_IDENTIFIER_LENGTH)
+    if _CONTROL.search(identifier):
+        raise rejection("control_character", field="type")
+
+
+def _sync(draft: Draft) -> tuple[UUID | None, int | None]:
+    """What an app that replaces its own samples says of this one.
+
+    ``HKMetadataKeySyncIdentifier`` is unique within an app, so without its bundle id, or without the version, which
+    HealthKit asks for, nothing can be replaced; and without a uuid the replaced one could not be named.
+    """
+    members = draft.metadata.members if draft.metadata is not None else {}
+    identifier, version = members.get("HKMetadataKeySyncIdentifier"), members.get("HKMetadataKeySyncVersion")
+    bundle_id = draft.source.bundle_id if draft.source is not None else ""
+    if not (draft.uuid and bundle_id and identifier and isinstance(identifier, str)):
+        return None, None
+    number = _whole_number(version) if isinstance(version, int | float) else None
+    if number is None or not -_INT64 <= number < _INT64:
+        return None, None
+    return sync_key(bundle_id=bundle_id, identifier=identifier), number
+
+
+def _own_zone(draft: Draft) -> ZoneInfo | None:
+    if draft.time_zone is not None:
+        return read_zone(draft.time_zone)
+    name = draft.metadata.members.get("HKTimeZone") if draft.metadata is not None else None
+    # Any app may write this key, and an offset or a declared zone may still do: a wrong name is no fault.
+    return find_zone(name) if isinstance(name, str) else None
+
+
+def _quantity(draft: Draft, sample_type: SampleType) -> float:
+    return to_unit(draft.value, draft.unit, sample_type.canonical_unit)
 
 
 def _converter(unit: str, canonical_unit: str) -> tuple[float, float]:
@@ -206,23 +270,14 @@ def _whole_number(number: float) -> int | None:
 
 
 def _columns_as_sent(draft: Draft) -> tuple[float | None, str, int | None]:
-    unit = draft.unit or ""
-    _check_text(unit, field="unit", max_length=MAX_UNIT_LENGTH)
+    value, unit = as_sent(draft.value, draft.unit)
     category = _whole_number(draft.category) if draft.category is not None else None
     if category is not None and not -_INT32 <= category < _INT32:
         category = None
-    return (_finite(draft.value) if draft.value is not None else None), unit, category
+    return value, unit, category
 
 
-def _check_identifier(identifier: str) -> None:
-    if not identifier:
-        raise rejection("missing_field", field="type")
-    _check_text(identifier, field="type", max_length=MAX_IDENTIFIER_LENGTH)
-    if _CONTROL.search(identifier):
-        raise rejection("control_character", field="type")
-
-
-def _check_text(text: str, *, field: str, max_length: int) -> None:
+def check_text(text: str, *, field: str, max_length: int) -> None:
     if len(text) > max_length:
         raise rejection("too_long", field=field)
     if "\0" in text:

@@ -12,7 +12,17 @@ from django_healthkit_ingest.core.formats.flutter_values import names
 from django_healthkit_ingest.core.formats.healthkit import HealthKitFormat
 from django_healthkit_ingest.core.registry import SampleKind, shipped_registry
 from django_healthkit_ingest.core.rejections import reasons
-from django_healthkit_ingest.core.samples import Deletion, Parsed, Rejected, Sample, Section, Source, ZoneBasis
+from django_healthkit_ingest.core.samples import (
+    Deletion,
+    Parsed,
+    Rejected,
+    Sample,
+    Section,
+    Source,
+    Statistic,
+    Statistics,
+    ZoneBasis,
+)
 
 UUID_TEXT = "7D0F3A11-BBBB-4000-8000-000000000001"
 
@@ -56,6 +66,13 @@ def sample(element: object) -> Sample:
     (outcome,) = parse(element)
     assert isinstance(outcome, Sample), outcome
     return outcome
+
+
+def statistic(element: object) -> Statistic:
+    (outcome,) = parse(element)
+    assert isinstance(outcome, Statistics), outcome
+    (value,) = outcome.values
+    return value
 
 
 def test_a_quantity() -> None:
@@ -202,7 +219,7 @@ def test_a_workout_is_kept_whole(activity: str, category: int | None) -> None:
         ),
         (
             "ELECTROCARDIOGRAM",
-            {"__type": "ElectrocardiogramHealthValue", "voltageValues": []},
+            {"__type": "ElectrocardiogramHealthValue", "classification": "SINUS_RHYTHM"},
             "VOLT",
             "HKDataTypeIdentifierElectrocardiogram",
         ),
@@ -227,6 +244,49 @@ def test_structures_are_kept_whole(name: str, value: object, unit: str | None, i
     assert result.source is not None
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "bulky", "series"),
+    [
+        (
+            "ELECTROCARDIOGRAM",
+            {
+                "__type": "ElectrocardiogramHealthValue",
+                "voltageValues": [{"__type": "ElectrocardiogramVoltageValue", "voltage": 1e-4}],
+                "averageHeartRate": 61.0,
+            },
+            "voltageValues",
+            "voltages",
+        ),
+        (
+            "WORKOUT_ROUTE",
+            {
+                "__type": "WorkoutRouteHealthValue",
+                "locations": [{"latitude": 52.5, "longitude": 13.4}],
+                "workoutUuid": UUID_TEXT,
+            },
+            "locations",
+            "locations",
+        ),
+        (
+            "WORKOUT_ROUTE",
+            {
+                "__type": "WorkoutRouteHealthValue",
+                "route": [{"latitude": 52.5, "longitude": 13.4}],
+                "workoutUuid": None,
+            },
+            "route",
+            "locations",
+        ),
+    ],
+)
+def test_bulky_members_are_kept_apart(name: str, value: dict[str, Any], bulky: str, series: str) -> None:
+    result = sample(point(name, value))
+
+    rest = {member: value[member] for member in value if member != bulky}
+    assert [(each.name, each.points) for each in result.series] == [(series, 1)]
+    assert json.loads(result.details or "") == point(name, rest)
+
+
 def test_a_number_of_an_unknown_type_is_kept_in_healthkits_unit() -> None:
     result = sample(point("TOTAL_CALORIES_BURNED", numeric(8.5), "KILOCALORIE"))
 
@@ -234,9 +294,35 @@ def test_a_number_of_an_unknown_type_is_kept_in_healthkits_unit() -> None:
 
 
 def test_a_characteristic_has_no_uuid() -> None:
-    result = sample(point("BLOOD_TYPE", numeric(7), uuid=""))
+    kept = statistic(point("BLOOD_TYPE", numeric(7), uuid=""))
 
-    assert (result.uuid, result.category, result.value) == (None, 7, None)
+    assert (kept.identifier, kept.aggregation) == ("HKCharacteristicTypeIdentifierBloodType", "whole")
+    assert (kept.value, kept.preference) == (7.0, kept.start.timestamp())
+    assert kept.source == Source(name="Ada's Watch", bundle_id="com.apple.health.77")
+
+
+def test_a_characteristic_that_cannot_be_placed_in_time() -> None:
+    (outcome,) = parse(point("BLOOD_TYPE", numeric(7), dateFrom="soon"))
+
+    assert outcome == Rejected(index=0, field="dateFrom", code="invalid_date", detail=reasons()["invalid_date"])
+
+
+def test_statistics_are_the_envelopes() -> None:
+    element = {
+        "type": "HKQuantityTypeIdentifierStepCount",
+        "aggregation": "sum",
+        "start": "2026-07-01T00:00:00",
+        "end": "2026-07-02T00:00:00",
+        "value": 8421,
+        "unit": "count",
+    }
+
+    good, bad = parse(element, element | {"start": "soon"}, section=Section.STATISTICS)
+
+    assert isinstance(good, Statistics)
+    assert [(each.aggregation, each.value) for each in good.values] == [("sum", 8421.0)]
+    assert good.values[0].start == datetime(2026, 6, 30, 22, tzinfo=UTC)
+    assert bad == Rejected(index=1, field="start", code="invalid_date", detail=reasons()["invalid_date"])
 
 
 @pytest.mark.parametrize("uuid", ["", None])
@@ -353,7 +439,19 @@ def test_deletions_are_the_envelopes() -> None:
     assert parse({"uuid": UUID_TEXT}, section=Section.DELETIONS) == [Deletion(index=0, uuid=UUID(UUID_TEXT))]
 
 
-@pytest.mark.parametrize("name", sorted(names().types))
+CHARACTERISTICS = {
+    name for name, known in names().types.items() if (known.identifier or "").startswith("HKCharacteristic")
+}
+
+
+@pytest.mark.parametrize("name", sorted(CHARACTERISTICS))
+def test_every_characteristic_of_the_package_is_stored(name: str) -> None:
+    kept = statistic(point(name, numeric(2.0)))
+
+    assert (kept.identifier, kept.known, kept.value) == (names().types[name].identifier, True, 2.0)
+
+
+@pytest.mark.parametrize("name", sorted(names().types.keys() - CHARACTERISTICS))
 def test_every_name_of_the_package_is_stored(name: str) -> None:
     point_type = names().types[name]
     unit = next((flutter for flutter, hk in names().units.items() if hk == point_type.unit), "NO_UNIT")

@@ -12,7 +12,7 @@ from django_healthkit_ingest.core.formats.flutter import FlutterFormat
 from django_healthkit_ingest.core.formats.flutter_generations import translate
 from django_healthkit_ingest.core.formats.flutter_values import names
 from django_healthkit_ingest.core.registry import shipped_registry
-from django_healthkit_ingest.core.samples import Parsed, Rejected, Sample, Section, Source
+from django_healthkit_ingest.core.samples import Parsed, Rejected, Sample, Section, Source, Statistic, Statistics
 from django_healthkit_ingest.exceptions import TimeZoneRequired
 from tests.unit.formats.examples import DIALECTS, HISTORY
 
@@ -131,8 +131,10 @@ def test_every_name_in_lower_case(name: str) -> None:
         del value["numericValue"]
     unit = next((flutter for flutter, hk in names().units.items() if hk == names().types[name].unit), "NO_UNIT")
 
-    result = sample(old(name.lower(), value, unit.lower()))
+    (outcome,) = parse(old(name.lower(), value, unit.lower()))
 
+    (result,) = outcome.values if isinstance(outcome, Statistics) else (outcome,)
+    assert isinstance(result, Sample | Statistic), result
     assert result.identifier == (names().types[name].identifier or name)
 
 

@@ -11,7 +11,18 @@ from django_healthkit_ingest.core.formats.base import Envelope
 from django_healthkit_ingest.core.formats.react_native import ReactNativeHealthKitFormat
 from django_healthkit_ingest.core.registry import shipped_registry
 from django_healthkit_ingest.core.rejections import reasons
-from django_healthkit_ingest.core.samples import Deletion, Device, Parsed, Rejected, Sample, Section, Source, ZoneBasis
+from django_healthkit_ingest.core.samples import (
+    Deletion,
+    Device,
+    Parsed,
+    Rejected,
+    Sample,
+    Section,
+    Source,
+    Statistic,
+    Statistics,
+    ZoneBasis,
+)
 from django_healthkit_ingest.exceptions import InvalidEnvelope, TimeZoneRequired
 from tests.unit.formats.examples import GONE, HISTORY, PRECISE, react_native_array
 
@@ -28,6 +39,12 @@ def parse(*elements: object, section: Section = Section.SAMPLES, time_zone: str 
             registry=shipped_registry(),
         )
     )
+
+
+def statistics(element: object, *, section: Section = Section.SAMPLES) -> tuple[Statistic, ...]:
+    (outcome,) = parse(element, section=section)
+    assert isinstance(outcome, Statistics), outcome
+    return outcome.values
 
 
 def sample(element: object) -> Sample:
@@ -88,8 +105,15 @@ def test_the_zone_in_the_metadata() -> None:
         (without(WORKOUT, "sampleType"), "HKWorkoutTypeIdentifier", 37),
         (WORKOUT | {"sampleType": None}, "HKWorkoutTypeIdentifier", 37),
         (
-            without(RATE, "quantityType", "quantity", "unit", "sampleType") | {"heartbeats": []},
-            "HKDataTypeIdentifierHeartbeatSeries",
+            without(RATE, "quantityType", "quantity", "unit", "sampleType")
+            | {"doseQuantity": 1, "logStatus": 4, "scheduleType": 2, "unit": "tablet"},
+            "HKMedicationDoseEventTypeIdentifierMedicationDoseEvent",
+            None,
+        ),
+        (
+            without(RATE, "quantityType", "quantity", "unit", "sampleType")
+            | {"clinicalType": "HKClinicalTypeIdentifierImmunizationRecord", "displayName": "Tetanus"},
+            "HKClinicalTypeIdentifierImmunizationRecord",
             None,
         ),
         (
@@ -116,6 +140,202 @@ def test_structures_are_kept_whole(element: dict[str, Any], identifier: str, cat
 
     assert (result.identifier, result.known, result.category) == (identifier, True, category)
     assert json.loads(result.details or "") == element
+
+
+@pytest.mark.parametrize(
+    ("members", "identifier", "bulky", "name"),
+    [
+        (
+            {"heartbeats": [{"timeSinceSeriesStart": 0.8, "precededByGap": False}]},
+            "HKDataTypeIdentifierHeartbeatSeries",
+            "heartbeats",
+            "beats",
+        ),
+        (
+            {
+                "classification": "sinusRhythm",
+                "numberOfVoltageMeasurements": 1,
+                "voltages": [{"timeSinceSampleStart": 0, "voltage": 0.00012, "lead": "appleWatchSimilarToLeadI"}],
+            },
+            "HKDataTypeIdentifierElectrocardiogram",
+            "voltages",
+            "voltages",
+        ),
+        (
+            {"HKMetadataKeySyncVersion": 2, "locations": [{"latitude": 52.5, "longitude": 13.4, "altitude": 34}]},
+            "HKWorkoutRouteTypeIdentifier",
+            "locations",
+            "locations",
+        ),
+    ],
+)
+def test_bulky_members_are_kept_apart(members: dict[str, Any], identifier: str, bulky: str, name: str) -> None:
+    element = without(RATE, "quantityType", "quantity", "unit", "sampleType") | members
+
+    result = sample(element)
+
+    assert (result.identifier, [(each.name, each.points) for each in result.series]) == (identifier, [(name, 1)])
+    assert json.loads(result.details or "") == without(element, bulky)
+
+
+def test_an_activity_summary_has_a_day_and_no_type() -> None:
+    summary = {"dateYear": 2026, "dateMonth": 1, "dateDay": 5, "activeEnergyBurned": 431.5, "appleStandHours": 11}
+
+    (kept,) = statistics(summary)
+
+    assert (kept.identifier, kept.aggregation) == ("HKActivitySummaryTypeIdentifier", "whole")
+    assert (kept.start, kept.preference) == (datetime(2026, 1, 5, tzinfo=UTC), 431.5)
+    assert json.loads(kept.details or "") == summary
+    assert statistics(summary | {"activeEnergyBurned": 500})[0].key == kept.key
+
+
+def test_a_characteristic_needs_no_date() -> None:
+    (kept,) = statistics({"sampleType": {"identifier": "HKCharacteristicTypeIdentifierBloodType"}, "value": 7})
+
+    assert (kept.identifier, kept.value, kept.preference) == ("HKCharacteristicTypeIdentifierBloodType", 7.0, 0.0)
+
+
+RESULT: dict[str, Any] = {
+    "quantityType": "HKQuantityTypeIdentifierHeartRate",
+    "startDate": "2026-07-01T00:00:00.000Z",
+    "endDate": "2026-07-02T00:00:00.000Z",
+    "averageQuantity": {"quantity": 1.2, "unit": "count/s"},
+    "minimumQuantity": {"quantity": 48, "unit": "count/min"},
+    "mostRecentQuantityDateInterval": {"from": "2026-07-01T23:59:00.000Z", "to": "2026-07-01T23:59:00.000Z"},
+    "duration": {"quantity": 2, "unit": "hr"},
+    "sumQuantity": None,
+    "sources": [{"name": "Ada's Watch", "bundleIdentifier": "com.apple.health.0A1B"}],
+}
+
+
+def test_the_result_of_a_statistics_query_explodes() -> None:
+    values = statistics(RESULT, section=Section.STATISTICS)
+
+    assert [(each.aggregation, each.value, each.unit) for each in values] == [
+        ("average", 72.0, ""),
+        ("minimum", 48.0, ""),
+        ("duration", 7200.0, "s"),
+    ]
+    assert {(each.start, each.end) for each in values} == {
+        (datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 7, 2, tzinfo=UTC))
+    }
+    assert {(each.source, each.details) for each in values} == {(None, None)}
+
+
+def test_the_result_of_one_source_is_that_sources() -> None:
+    alone = without(RESULT, "sources") | {
+        "source": {"name": "Ada's Watch", "bundleIdentifier": "com.apple.health.0A1B"}
+    }
+
+    values = statistics(alone, section=Section.STATISTICS)
+
+    assert {each.source for each in values} == {Source(name="Ada's Watch", bundle_id="com.apple.health.0A1B")}
+    assert not {each.key for each in values} & {each.key for each in statistics(RESULT, section=Section.STATISTICS)}
+
+
+def test_a_statistic_of_our_envelope() -> None:
+    element = {
+        "type": "HKQuantityTypeIdentifierStepCount",
+        "aggregation": "sum",
+        "start": "2026-07-01T00:00:00Z",
+        "value": 8421,
+        "unit": "count",
+        "duration": 600,
+    }
+
+    (kept,) = statistics(element, section=Section.STATISTICS)
+
+    assert (kept.aggregation, kept.value) == ("sum", 8421.0)
+
+
+@pytest.mark.parametrize(
+    ("element", "field", "code"),
+    [
+        (without(RESULT, "quantityType"), "quantityType", "missing_field"),
+        (without(RESULT, "startDate"), "startDate", "missing_field"),
+        (RESULT | {"startDate": "soon"}, "startDate", "invalid_date"),
+        (RESULT | {"endDate": "2020-07-01T00:00:00Z"}, "endDate", "end_before_start"),
+        (RESULT | {"quantityType": "x" * 200}, "quantityType", "too_long"),
+        (RESULT | {"minimumQuantity": {"quantity": "48"}}, "minimumQuantity.quantity", "wrong_type"),
+        (RESULT | {"minimumQuantity": {"unit": "count/min"}}, "minimumQuantity.quantity", "missing_field"),
+        (RESULT | {"minimumQuantity": {"quantity": 48}}, "minimumQuantity.unit", "missing_unit"),
+        (RESULT | {"minimumQuantity": 48}, "minimumQuantity", "wrong_type"),
+        (RESULT | {"duration": {"quantity": 1, "unit": "kg"}}, "duration.unit", "unit_mismatch"),
+        (RESULT | {"source": {"bundleIdentifier": "x" * 300}}, "source.bundleIdentifier", "too_long"),
+        (
+            without(RESULT, "averageQuantity", "minimumQuantity", "duration"),
+            "sumQuantity",
+            "missing_field",
+        ),
+    ],
+)
+def test_a_result_is_stored_whole_or_not_at_all(element: object, field: str, code: str) -> None:
+    (outcome,) = parse(element, section=Section.STATISTICS)
+
+    assert outcome == Rejected(index=0, field=field, code=code, detail=reasons()[code])
+
+
+@pytest.mark.parametrize(
+    ("element", "field", "code"),
+    [
+        ({"dateYear": 2026, "dateMonth": 13, "dateDay": 1}, "dateDay", "invalid_date"),
+        ({"dateYear": 2026, "dateMonth": "1", "dateDay": 1}, "dateMonth", "wrong_type"),
+        ({"dateYear": 2026, "dateDay": 1}, "dateMonth", "missing_field"),
+        ({"sampleType": {"identifier": "HKActivitySummaryTypeIdentifier"}}, "startDate", "missing_field"),
+    ],
+)
+def test_a_summary_without_a_day(element: object, field: str, code: str) -> None:
+    (outcome,) = parse(element)
+
+    assert outcome == Rejected(index=0, field=field, code=code, detail=reasons()[code])
+
+
+FOOD: dict[str, Any] = {
+    "uuid": "F00D0000-1111-4000-8000-000000000001",
+    "correlationType": "HKCorrelationTypeIdentifierFood",
+    "startDate": "2026-07-01T10:00:00.000Z",
+    "endDate": "2026-07-01T10:00:00.000Z",
+    "metadata": {"HKFoodType": "Porridge"},
+    "sourceRevision": RATE["sourceRevision"],
+    "objects": [
+        {
+            "uuid": "F00D0000-1111-4000-8000-00000000000A",
+            "quantityType": "HKQuantityTypeIdentifierDietaryEnergyConsumed",
+            "quantity": 1000,
+            "unit": "kJ",
+            "startDate": "2026-07-01T10:00:00.000Z",
+            "endDate": "2026-07-01T10:00:00.000Z",
+        }
+    ],
+}
+
+
+def test_a_correlation_holds_its_members() -> None:
+    result = sample(FOOD)
+
+    (energy,) = result.members
+    assert (energy.index, energy.uuid) == (0, UUID(FOOD["objects"][0]["uuid"]))
+    assert energy.value == pytest.approx(239.0057)
+    assert energy.source == result.source is not None
+    assert json.loads(result.details or "") == FOOD
+
+
+@pytest.mark.parametrize(
+    ("member", "field", "code"),
+    [
+        ({"quantity": "1000"}, "quantity", "wrong_type"),
+        ({"startDate": "soon"}, "startDate", "invalid_date"),
+        ({"sourceRevision": {"productType": "x" * 300}}, "sourceRevision.productType", "too_long"),
+        ({"quantityType": None, "correlationType": "HKCorrelationTypeIdentifierFood"}, "correlationType",
+         "nested_correlation"),
+    ],
+)  # fmt: skip
+def test_one_bad_member_refuses_the_correlation(member: dict[str, Any], field: str, code: str) -> None:
+    bad = FOOD["objects"][0] | member
+
+    (outcome,) = parse(FOOD | {"objects": [FOOD["objects"][0], bad]})
+
+    assert outcome == Rejected(index=0, field=f"objects.1.{field}", code=code, detail=reasons()[code])
 
 
 def test_a_type_of_the_future_is_kept_whole() -> None:
@@ -198,12 +418,21 @@ def test_a_result_of_an_anchored_query() -> None:
     assert deletion == Deletion(index=0, uuid=UUID(GONE))
 
 
-@pytest.mark.parametrize("name", ["samples", "workouts", "correlations", "clinicalRecords"])
+@pytest.mark.parametrize("name", ["samples", "workouts", "correlations", "clinicalRecords", "records"])
 def test_every_kind_of_query_has_its_own_name_for_samples(name: str) -> None:
     envelope = split({name: [WORKOUT], "deletedSamples": [], "newAnchor": None})
 
     assert {section: len(raws) for section, raws in envelope.records.items()} == {Section.SAMPLES: 1}
     assert envelope.warnings == ()
+
+
+def test_clinical_records_have_their_own_name_for_deletions_too() -> None:
+    body = {"records": [], "deletedRecords": [{"uuid": GONE}], "newAnchor": "YQ"}
+
+    envelope = split(body)
+
+    assert ReactNativeHealthKitFormat().recognises(json.dumps(body).encode())
+    assert {section: len(raws) for section, raws in envelope.records.items()} == {Section.DELETIONS: 1}
 
 
 def test_our_envelope() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, Protocol
+from typing import Any, BinaryIO, ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
@@ -26,8 +26,23 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """The app installation that sends (``{"id": ..., "model": ..., "system_version": ...}``)."""
     client: Mapping[str, Any] | None = None
     """The sending app (``{"name": ..., "version": ...}``)."""
+    sequence: int | None = None
+    """The client's own count of its requests, for statistics only: the higher one is the newer reading."""
+    anchors: Mapping[str, str] | None = None
+    """By type identifier: where the client's next query starts if this body is stored."""
+    windows: tuple[Mapping[str, Any], ...] = ()
+    """``{"types": [...], "start": ..., "end": ..., "complete": bool, "readable": bool}``, instants as RFC 3339 text."""
     warnings: tuple[str, ...] = ()
     """What was ignored, by key name; never a value."""
+
+
+class Portion(msgspec.Struct, frozen=True, kw_only=True):
+    """The next records of a file, of one section, and where reading goes on after them."""
+
+    section: Section
+    records: list[msgspec.Raw]
+    position: Mapping[str, Any]
+    """JSON, understood by the format that wrote it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,4 +93,16 @@ class Format(Protocol):
 
         ``first_index`` is the first element's place in the request's array. A record that cannot be read is a
         Rejected; no record's fault raises.
+        """
+
+
+@runtime_checkable
+class FileFormat(Format, Protocol):
+    """A format whose bodies may be files of any size: they are read in portions, in bounded memory."""
+
+    def read_file(self, file: BinaryIO, *, position: Mapping[str, Any], size: int) -> Iterator[Portion]:
+        """Portions of at most ``size`` records, from ``position`` on (``{}``: the beginning).
+
+        ``file`` can seek. A portion's records do not depend on where an earlier reading stopped, nor on ``size``.
+        Raises MalformedBody for a file that can never be read, and whatever ``file`` raises.
         """

@@ -17,7 +17,7 @@ from django_healthkit_ingest.core.formats.base import Capabilities, Envelope
 from django_healthkit_ingest.core.formats.body import is_bare_array
 from django_healthkit_ingest.core.formats.envelope import peek, read_bare_array, read_envelope
 from django_healthkit_ingest.core.formats.flutter_generations import translate
-from django_healthkit_ingest.core.formats.flutter_values import names, read_value
+from django_healthkit_ingest.core.formats.flutter_values import Reading, names, read_value
 from django_healthkit_ingest.core.formats.records import (
     NULL,
     Remembered,
@@ -28,6 +28,7 @@ from django_healthkit_ingest.core.formats.records import (
     read_fields,
     read_metadata,
 )
+from django_healthkit_ingest.core.formats.statistics import statistic_reader
 from django_healthkit_ingest.core.json_text import UNREADABLE, JsonObject, read_object, write
 from django_healthkit_ingest.core.normalise import (
     MAX_METADATA_BYTES,
@@ -38,7 +39,8 @@ from django_healthkit_ingest.core.normalise import (
 )
 from django_healthkit_ingest.core.registry import SampleTypeRegistry
 from django_healthkit_ingest.core.rejections import rejection
-from django_healthkit_ingest.core.samples import Parsed, Sample, Section, Source
+from django_healthkit_ingest.core.samples import Parsed, Sample, Section, Source, Statistics
+from django_healthkit_ingest.core.statistics import WHOLE, StatisticDraft, is_kept_once, normalise_statistic
 from django_healthkit_ingest.core.timestamps import find_zone, is_naive
 from django_healthkit_ingest.exceptions import RecordRejected
 
@@ -105,15 +107,16 @@ class FlutterFormat:
         declared_zone = find_zone(time_zone) if time_zone is not None else None
         metadata = Remembered(_read_metadata)
         sources = Remembered(_read_source)
+        read_statistic = statistic_reader(registry=registry, fidelity=self.fidelity, declared_zone=declared_zone)
 
-        def read_sample(index: int, raw: msgspec.Raw) -> Sample:
+        def read_sample(index: int, raw: msgspec.Raw) -> Sample | Statistics:
             try:
                 point = _POINT.decode(raw)
             except UNREADABLE:
                 return read_other(index, raw)
             return read_point(index, point, raw)
 
-        def read_other(index: int, raw: msgspec.Raw) -> Sample:
+        def read_other(index: int, raw: msgspec.Raw) -> Sample | Statistics:
             older = translate(raw)
             if older is None:
                 return read_point(index, _read_point(raw), raw)
@@ -123,10 +126,12 @@ class FlutterFormat:
                 field = _FIELDS.get(error.field, error.field)
                 raise rejection(error.reason, field=older.fields.get(field, field)) from None
 
-        def read_point(index: int, point: _Point, raw: msgspec.Raw) -> Sample:
+        def read_point(index: int, point: _Point, raw: msgspec.Raw) -> Sample | Statistics:
             known = names().types.get(point.type)
             identifier = known.identifier if known is not None and known.identifier is not None else point.type
             reading = read_value(point.value, known, unit=point.unit, strictly=has_columns(identifier, registry))
+            if is_kept_once(identifier, registry):
+                return kept_once(index, point, raw, identifier, reading)
             additions = dict(reading.metadata)
             if point.recording_method == "manual":
                 additions["HKWasUserEntered"] = True
@@ -144,7 +149,29 @@ class FlutterFormat:
             )
             return normalise(draft, index=index, registry=registry, fidelity=self.fidelity, declared_zone=declared_zone)
 
-        return parse_records(records, section=section, first_index=first_index, read_sample=read_sample, names=_FIELDS)
+        def kept_once(index: int, point: _Point, raw: msgspec.Raw, identifier: str, reading: Reading) -> Statistics:
+            draft = StatisticDraft(
+                type=identifier,
+                aggregation=WHOLE,
+                start=point.date_from,
+                value=reading.category if reading.value is None else reading.value,
+                unit=reading.unit,
+                source=sources[point.source_id or "", point.source_name or ""],
+                record=raw,
+            )
+            statistic = normalise_statistic(
+                draft, registry=registry, fidelity=self.fidelity, declared_zone=declared_zone
+            )
+            return Statistics(index=index, values=(statistic,))
+
+        return parse_records(
+            records,
+            section=section,
+            first_index=first_index,
+            read_sample=read_sample,
+            read_statistic=read_statistic,
+            names=_FIELDS,
+        )
 
 
 def _read_point(raw: msgspec.Raw) -> _Point:

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from django_healthkit_ingest.core.formats.base import Capabilities, Envelope
+from django_healthkit_ingest.core.formats.correlations import may_be_inside, objects_naive_fields, read_objects
 from django_healthkit_ingest.core.formats.envelope import peek, read_envelope
 from django_healthkit_ingest.core.formats.records import (
     NULL,
@@ -20,18 +21,22 @@ from django_healthkit_ingest.core.formats.records import (
     parse_records,
     read_fields,
     read_metadata,
-    read_texts,
+    read_source,
 )
+from django_healthkit_ingest.core.formats.statistics import statistic_reader
 from django_healthkit_ingest.core.json_text import UNREADABLE
-from django_healthkit_ingest.core.normalise import Draft, check_source, has_columns, normalise
-from django_healthkit_ingest.core.registry import SampleTypeRegistry
-from django_healthkit_ingest.core.samples import Device, Parsed, Sample, Section, Source
+from django_healthkit_ingest.core.normalise import Draft, has_columns, normalise
+from django_healthkit_ingest.core.registry import SampleKind, SampleTypeRegistry
+from django_healthkit_ingest.core.rejections import rejection
+from django_healthkit_ingest.core.samples import Parsed, Sample, Section, Statistics
+from django_healthkit_ingest.core.statistics import ONCE
 from django_healthkit_ingest.core.timestamps import find_zone, is_naive
 
 
 class _WireSample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     type: str
-    start: str
+    start: str | msgspec.UnsetType = msgspec.UNSET
+    """Missing only where the type needs none."""
     end: str | None = None
     time_zone: str | None = None
     uuid: UUID | None = None
@@ -41,6 +46,7 @@ class _WireSample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     metadata: msgspec.Raw = NULL
     source: msgspec.Raw = NULL
     device: msgspec.Raw = NULL
+    objects: msgspec.Raw = NULL
 
 
 class _Dates(msgspec.Struct, frozen=True, gc=False):
@@ -48,13 +54,12 @@ class _Dates(msgspec.Struct, frozen=True, gc=False):
     end: str | None = None
     time_zone: str | None = None
     metadata: msgspec.Raw = NULL
+    objects: msgspec.Raw = NULL
 
 
 _SAMPLE = msgspec.json.Decoder(_WireSample)
 _DATES = msgspec.json.Decoder(_Dates)
 _COLUMNS = ("value", "unit", "category")
-_DEVICE_FIELDS = Device.__struct_fields__
-_SOURCE_FIELDS = tuple(name for name in Source.__struct_fields__ if name != "device")
 
 
 class HealthKitFormat:
@@ -86,10 +91,29 @@ class HealthKitFormat:
     ) -> Iterator[Parsed]:
         declared_zone = find_zone(time_zone) if time_zone is not None else None
         metadata = Remembered(read_metadata)
-        sources = Remembered(_read_source)
+        sources = Remembered(read_source)
+        read_statistic = statistic_reader(registry=registry, fidelity=self.fidelity, declared_zone=declared_zone)
 
-        def read_sample(index: int, raw: msgspec.Raw) -> Sample:
+        def read_sample(index: int, raw: msgspec.Raw) -> Sample | Statistics:
             wire = _read_wire(raw, registry=registry)
+            sample_type = registry.get(wire.type)
+            kind = None if sample_type is None else sample_type.kind
+            if kind in ONCE:
+                return read_statistic(index, raw)
+            if kind is not SampleKind.CORRELATION:
+                return finished(index, raw, wire, members=())
+            members = read_objects(wire.objects, read=lambda each: read_member(index, each, wire), names={})
+            return finished(index, raw, wire, members=members)
+
+        def read_member(index: int, raw: msgspec.Raw, correlation: _WireSample) -> Sample:
+            wire = _read_wire(raw, registry=registry)
+            if not may_be_inside(wire.type, registry):
+                raise rejection("nested_correlation", field="type")
+            return finished(index, raw, _inheriting(wire, correlation), members=())
+
+        def finished(index: int, raw: msgspec.Raw, wire: _WireSample, *, members: tuple[Sample, ...]) -> Sample:
+            if wire.start is msgspec.UNSET:
+                raise rejection("missing_field", field="start")
             draft = Draft(
                 type=wire.type,
                 start=wire.start,
@@ -102,10 +126,28 @@ class HealthKitFormat:
                 source=sources[bytes(wire.source), bytes(wire.device)],
                 metadata=metadata[bytes(wire.metadata)],
                 record=raw,
+                members=members,
             )
             return normalise(draft, index=index, registry=registry, fidelity=self.fidelity, declared_zone=declared_zone)
 
-        return parse_records(records, section=section, first_index=first_index, read_sample=read_sample, names={})
+        return parse_records(
+            records,
+            section=section,
+            first_index=first_index,
+            read_sample=read_sample,
+            read_statistic=read_statistic,
+            names={},
+        )
+
+
+def _inheriting(wire: _WireSample, correlation: _WireSample) -> _WireSample:
+    """A member with what its correlation says for all of them: source and device, and the zone of its dates."""
+    inherited: dict[str, object] = {}
+    if NULL == wire.source == wire.device:
+        inherited = {"source": correlation.source, "device": correlation.device}
+    if wire.time_zone is None and not has_own_zone(wire.metadata):
+        inherited["time_zone"] = correlation.time_zone
+    return msgspec.structs.replace(wire, **inherited)
 
 
 def _read_wire(raw: msgspec.Raw, *, registry: SampleTypeRegistry) -> _WireSample:
@@ -121,18 +163,14 @@ def _read_wire(raw: msgspec.Raw, *, registry: SampleTypeRegistry) -> _WireSample
     return _WireSample(**values)
 
 
-def _read_source(raws: tuple[bytes, bytes]) -> Source | None:
-    source = read_texts(raws[0], _SOURCE_FIELDS, field="source")
-    device = read_texts(raws[1], _DEVICE_FIELDS, field="device")
-    return check_source(Source(**source, device=Device(**device) if device else None))
-
-
-def _naive_fields(raw: msgspec.Raw) -> list[str]:
+def _naive_fields(raw: msgspec.Raw, *, inside: bool = False) -> list[str]:
     try:
         dates = _DATES.decode(raw)
     except UNREADABLE:
         return []  # the record will be rejected for it
-    names = [name for name, text in (("start", dates.start), ("end", dates.end)) if text and is_naive(text)]
-    if not names or dates.time_zone is not None:
+    if dates.time_zone is not None:
         return []
-    return [] if has_own_zone(dates.metadata) else names
+    names = [name for name, text in (("start", dates.start), ("end", dates.end)) if text and is_naive(text)]
+    if not inside and dates.objects != NULL:
+        names += objects_naive_fields(dates.objects, naive_fields=lambda each: _naive_fields(each, inside=True))
+    return [] if not names or has_own_zone(dates.metadata) else names

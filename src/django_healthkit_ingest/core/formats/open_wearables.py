@@ -44,7 +44,8 @@ from django_healthkit_ingest.core.json_text import UNREADABLE, JsonObject
 from django_healthkit_ingest.core.normalise import Draft, check_source, has_columns, normalise
 from django_healthkit_ingest.core.registry import SampleKind, SampleTypeRegistry
 from django_healthkit_ingest.core.rejections import rejection
-from django_healthkit_ingest.core.samples import Device, Parsed, Sample, Section, Source
+from django_healthkit_ingest.core.samples import Device, Parsed, Sample, Section, Source, Statistics
+from django_healthkit_ingest.core.statistics import WHOLE, StatisticDraft, is_kept_once, normalise_statistic
 from django_healthkit_ingest.core.timestamps import find_zone, is_naive
 
 
@@ -148,9 +149,11 @@ class OpenWearablesFormat:
         metadata = Remembered(_read_metadata)
         sources = Remembered(_read_source)
 
-        def read_sample(index: int, raw: msgspec.Raw) -> Sample:
+        def read_sample(index: int, raw: msgspec.Raw) -> Sample | Statistics:
             wire = _read_wire(raw, registry=registry)
             identifier, value, category = _meaning(wire, raw, registry=registry)
+            if is_kept_once(identifier, registry):
+                return kept_once(index, raw, wire, identifier)
             draft = Draft(
                 type=identifier,
                 start=_local(wire.start_date, wire.zone_offset),
@@ -164,6 +167,21 @@ class OpenWearablesFormat:
                 record=raw,
             )
             return normalise(draft, index=index, registry=registry, fidelity=self.fidelity, declared_zone=declared_zone)
+
+        def kept_once(index: int, raw: msgspec.Raw, wire: _WireRecord, identifier: str) -> Statistics:
+            draft = StatisticDraft(
+                type=identifier,
+                aggregation=WHOLE,
+                start=_local(wire.start_date, wire.zone_offset),
+                value=wire.value,
+                unit=wire.unit,
+                source=sources[bytes(wire.source)],
+                record=raw,
+            )
+            statistic = normalise_statistic(
+                draft, registry=registry, fidelity=self.fidelity, declared_zone=declared_zone
+            )
+            return Statistics(index=index, values=(statistic,))
 
         return parse_records(
             records, section=section, first_index=first_index, read_sample=read_sample, names=_field_names()

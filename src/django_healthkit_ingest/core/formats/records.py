@@ -11,9 +11,9 @@ from uuid import UUID
 import msgspec
 
 from django_healthkit_ingest.core.json_text import UNREADABLE, JsonObject, read_object, replace_lone_surrogates
-from django_healthkit_ingest.core.normalise import MAX_METADATA_BYTES
+from django_healthkit_ingest.core.normalise import MAX_METADATA_BYTES, check_source
 from django_healthkit_ingest.core.rejections import rejection
-from django_healthkit_ingest.core.samples import Deletion, Parsed, Rejected, Sample, Section
+from django_healthkit_ingest.core.samples import Deletion, Device, Parsed, Rejected, Sample, Section, Source, Statistics
 from django_healthkit_ingest.core.timestamps import find_zone
 from django_healthkit_ingest.exceptions import MalformedBody, RecordRejected
 
@@ -25,6 +25,8 @@ V = TypeVar("V")
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str | None)
+_DEVICE_FIELDS = Device.__struct_fields__
+_SOURCE_FIELDS = tuple(name for name in Source.__struct_fields__ if name != "device")
 _STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]', re.DOTALL)
 
 
@@ -56,10 +58,12 @@ def parse_records(
     *,
     section: Section,
     first_index: int,
-    read_sample: Callable[[int, msgspec.Raw], Sample],
+    read_sample: Callable[[int, msgspec.Raw], Sample | Statistics],
     names: Mapping[str, str],
+    read_statistic: Callable[[int, msgspec.Raw], Statistics] | None = None,
 ) -> Iterator[Parsed]:
-    """One outcome per element. ``names`` are the dialect's names for fields that RecordRejected names otherwise.
+    """One outcome per element. ``names`` are the dialect's names for fields of samples that RecordRejected names
+    otherwise. Without ``read_statistic`` the dialect has no statistics, and each one sent is refused.
 
     Raises MalformedBody if ``records`` is no JSON array.
     """
@@ -70,13 +74,19 @@ def parse_records(
         case Section.DELETIONS:
             read = _read_deletion
         case Section.STATISTICS:
-            read = _refuse_statistic
+            read = read_statistic or _refuse_statistic
+    own_names = names if section is Section.SAMPLES else {}
     for index, raw in enumerate(split_array(records), first_index):
         try:
             yield read(index, raw)
         except RecordRejected as error:
-            field = names.get(error.field, error.field)
+            field = own_names.get(error.field, error.field)
             yield Rejected(index=index, field=field, code=error.reason, detail=error.detail)
+
+
+def renamed(error: RecordRejected, names: Mapping[str, str]) -> RecordRejected:
+    """The same rejection with the dialect's name for its field."""
+    return rejection(error.reason, field=names.get(error.field, error.field))
 
 
 def split_array(text: bytes) -> list[msgspec.Raw]:
@@ -163,6 +173,13 @@ def has_own_zone(metadata: msgspec.Raw) -> bool:
     return zone is not None and zone.HKTimeZone is not None and find_zone(zone.HKTimeZone) is not None
 
 
+def read_source(raws: tuple[bytes, bytes]) -> Source | None:
+    """From ``source`` and ``device`` as the package's own formats have them."""
+    source = read_texts(raws[0], _SOURCE_FIELDS, field="source")
+    device = read_texts(raws[1], _DEVICE_FIELDS, field="device")
+    return check_source(Source(**source, device=Device(**device) if device else None))
+
+
 def check_uuid(uuid: UUID | None) -> UUID | None:
     """The nil UUID is what a broken client sends for all its records."""
     if uuid is not None and not uuid.int:
@@ -182,7 +199,7 @@ def _read_deletion(index: int, raw: msgspec.Raw) -> Deletion:
     return Deletion(index=index, uuid=deletion.uuid)
 
 
-def _refuse_statistic(index: int, raw: msgspec.Raw) -> Parsed:
+def _refuse_statistic(index: int, raw: msgspec.Raw) -> Statistics:
     raise rejection("statistics_unsupported")
 
 
