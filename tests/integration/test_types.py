@@ -23,7 +23,18 @@ def test_known_types_come_with_what_is_known(capsys: Any) -> None:
     rows = {row["identifier"]: row for row in listed(capsys)}
 
     assert len(rows) == len(get_registry())
-    assert rows["HKQuantityTypeIdentifierHeartRate"]["unit"] == "count/min"
+    assert rows["HKQuantityTypeIdentifierHeartRate"] == {
+        "identifier": "HKQuantityTypeIdentifierHeartRate",
+        "kind": "quantity",
+        "unit": "count/min",
+        "ucum": "/min",
+        "loinc": "8867-4",
+        "aggregation": "discrete_temporally_weighted",
+        "group": "vitals",
+        "introduced_ios": "8.0",
+        "aliases": [],
+        "categories": {},
+    }
     assert rows["HKCategoryTypeIdentifierMenstrualFlow"]["categories"]["4"] == "Heavy"
 
 
@@ -40,6 +51,7 @@ def test_unknown_types_are_listed_once_they_arrive_until_they_are_known(user: An
 
     assert before == []
     assert [(row["identifier"], row["kind"]) for row in arrived] == [("com.acme.Mood", None)]
+    assert arrived[0].keys() == listed(capsys)[0].keys()
     assert listed(capsys, "--unknown") == []
 
 

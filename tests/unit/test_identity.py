@@ -18,6 +18,7 @@ from django_healthkit_ingest.core.identity import (
     fingerprint,
     microseconds,
     rank,
+    recorder_key,
     source_key,
 )
 from django_healthkit_ingest.core.registry import SampleKind
@@ -79,6 +80,7 @@ GOLDEN = [
 ]
 GOLDEN_SOURCE_KEY = "cb15f3ddaea30dd9bca23b727d734931"
 GOLDEN_CONTENT_DIGEST = "e3a501ae41b5"
+GOLDEN_RECORDER_KEY = "bf96b451-7f5f-2fed-d955-41948a10a0da"
 
 
 def computed() -> list[str]:
@@ -89,13 +91,14 @@ def computed() -> list[str]:
         ),
         source_key(WATCH).hex,
         content_digest("a", 1, None, 2.5, "é").hex(),
+        str(recorder_key(WATCH)),
     ]
 
 
 def test_golden_vectors() -> None:
     expected = [digest for _, _, digest in GOLDEN]
 
-    assert computed() == [*expected, GOLDEN_SOURCE_KEY, GOLDEN_CONTENT_DIGEST]
+    assert computed() == [*expected, GOLDEN_SOURCE_KEY, GOLDEN_CONTENT_DIGEST, GOLDEN_RECORDER_KEY]
 
 
 @pytest.mark.parametrize(("canonical", "digest"), [(canonical, digest) for _, canonical, digest in GOLDEN])
@@ -118,6 +121,12 @@ def test_golden_vectors_in_another_process(seed: str, zone: str, locale: str) ->
     ).stdout
 
     assert json.loads(output) == computed()
+
+
+def test_the_recorder_key_is_the_documented_digest() -> None:
+    digest = blake2b(b"hkrecorder1|name|ada's watch", digest_size=16).digest()
+
+    assert recorder_key(WATCH) == UUID(bytes=digest)
 
 
 def test_the_version_is_part_of_the_fingerprint() -> None:
@@ -180,6 +189,39 @@ def test_every_field_is_part_of_the_key() -> None:
     ]
 
     assert len({source_key(source) for source in sources}) == len(sources)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Source(name="ada\u2019s watch"),
+        Source(name="  Ada\u02bcs\u00a0\u202fWATCH "),
+        Source(name="\uff21da's Watch", bundle_id="com.example", version="2"),
+        Source(name="Ada\u00b4s Watch", product_type="Watch4,2", system_version="9", device=Device(name="x")),
+    ],
+)
+def test_a_recorder_is_known_by_its_name_in_any_dialect_and_version(other: Source) -> None:
+    assert recorder_key(other) == recorder_key(WATCH)
+
+
+def test_case_folds_beyond_ascii() -> None:
+    assert recorder_key(Source(name="Zoe\u0308s Stra\u00dfe")) == recorder_key(Source(name="ZO\u00cbS STRASSE"))
+
+
+def test_without_a_name_the_bundle_id_stands_for_the_recorder() -> None:
+    one = recorder_key(Source(bundle_id="com.example.App", version="1"))
+
+    assert one == recorder_key(Source(name="\u00a0", bundle_id="com.example.app", version="2"))
+    assert one != recorder_key(Source(name="com.example.app"))
+    assert one != recorder_key(Source(bundle_id="com.example"))
+
+
+def test_nobody_in_particular_has_no_recorder_key() -> None:
+    assert recorder_key(Source(product_type="Watch7,11", device=Device(name="Apple Watch"))) is None
+
+
+def test_recorders_of_other_names_are_others() -> None:
+    assert len({recorder_key(Source(name=name)) for name in ("Ada's Watch", "Adas Watch", "Ada's iPhone")}) == 3
 
 
 def test_rank_prefers_fidelity_then_version_then_content() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Mapping
 
 import pytest
@@ -66,6 +68,100 @@ def test_category_values_are_named(identifier: str, number: int, name: str) -> N
 
     assert sample_type is not None
     assert sample_type.category_values[number] == name
+
+
+AGGREGATIONS = {
+    "cumulative",
+    "discrete_arithmetic",
+    "discrete_temporally_weighted",
+    "discrete_equivalent_continuous_level",
+}
+
+
+def test_every_type_obeys_the_rules_of_the_catalogue() -> None:
+    for sample_type in shipped_registry():
+        place = sample_type.identifier
+        numeric = sample_type.kind is SampleKind.QUANTITY
+        assert place.startswith("HK"), place
+        assert numeric == bool(sample_type.dimension) == bool(sample_type.ucum), place
+        assert numeric == (sample_type.aggregation in AGGREGATIONS), place
+        assert numeric or not sample_type.aggregation, place
+        assert re.fullmatch(r"([89]|[12][0-9])\.[0-9]|", sample_type.introduced_ios), place
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", sample_type.group), place
+
+
+def test_what_apple_never_announced_has_no_ios_version() -> None:
+    assert {each.identifier for each in shipped_registry() if not each.introduced_ios} == {
+        "HKCharacteristicTypeIdentifierCardioFitnessMedicationsUse",
+        "HKDataTypeSleepDurationGoal",
+    }
+
+
+def test_types_of_one_dimension_share_a_unit_of_it() -> None:
+    by_dimension = defaultdict(list)
+    for sample_type in shipped_registry():
+        if sample_type.kind is SampleKind.QUANTITY:
+            by_dimension[sample_type.dimension].append(sample_type.canonical_unit)
+
+    for units in by_dimension.values():
+        for unit in units:
+            converter(unit, units[0])
+
+
+@pytest.mark.parametrize(
+    ("identifier", "loinc", "ucum"),
+    [
+        (HEART_RATE, "8867-4", "/min"),
+        ("HKQuantityTypeIdentifierBodyMass", "29463-7", "kg"),
+        ("HKQuantityTypeIdentifierBodyMassIndex", "39156-5", "kg/m2"),
+        ("HKQuantityTypeIdentifierOxygenSaturation", "59408-5", "1"),
+        ("HKQuantityTypeIdentifierBloodPressureSystolic", "8480-6", "mm[Hg]"),
+        ("HKCorrelationTypeIdentifierBloodPressure", "85354-9", ""),
+        ("HKQuantityTypeIdentifierBasalBodyTemperature", "", "Cel"),
+        ("HKQuantityTypeIdentifierVO2Max", "", "mL/kg/min"),
+    ],
+)
+def test_codes_of_the_clinic(identifier: str, loinc: str, ucum: str) -> None:
+    sample_type = shipped_registry().get(identifier)
+
+    assert sample_type is not None
+    assert (sample_type.loinc, sample_type.ucum) == (loinc, ucum)
+
+
+def test_every_loinc_code_is_whole_and_means_one_type() -> None:
+    codes = [sample_type.loinc for sample_type in shipped_registry() if sample_type.loinc]
+
+    assert len(codes) > 30
+    assert len(codes) == len(set(codes))
+    for code in codes:
+        number, check = code.split("-")
+        # The way the Users' Guide tells it: every other digit from the right, read as one number, doubled.
+        odd = str(int(number[::-1][::2]) * 2) if number else ""
+        total = sum(map(int, odd)) + sum(map(int, number[::-1][1::2]))
+        assert (10 - total % 10) % 10 == int(check), code
+
+
+@pytest.mark.parametrize("code", ["8867-5", "8867", "LP203183-1", "08867-4", "8867-4 ", "\u0668867-4", "12345678-2"])
+def test_a_loinc_code_with_a_slip_is_refused(code: str) -> None:
+    with pytest.raises(InvalidSampleType, match="loinc"):
+        shipped_registry().extended([{"identifier": HEART_RATE, "loinc": code}])
+
+
+@pytest.mark.parametrize(
+    ("row", "ucum"),
+    [
+        ({"identifier": "HKQuantityTypeIdentifierBodyMass", "canonical_unit": "lb"}, "[lb_av]"),
+        ({"identifier": "HKQuantityTypeIdentifierBodyMass", "group": "scales"}, "kg"),
+        ({"identifier": "HKQuantityTypeIdentifierBodyMassIndex", "group": "scales"}, "kg/m2"),
+        ({"identifier": "AcmeStress", "kind": "quantity", "canonical_unit": "count", "ucum": "{score}"}, "{score}"),
+        ({"identifier": "AcmeMood", "kind": "category"}, ""),
+    ],
+)
+def test_the_ucum_unit_follows_the_canonical_unit_unless_it_is_given(row: Mapping[str, object], ucum: str) -> None:
+    sample_type = shipped_registry().extended([row]).get(str(row["identifier"]))
+
+    assert sample_type is not None
+    assert sample_type.ucum == ucum
 
 
 def test_the_catalogue_holds_nothing_that_is_not_used() -> None:

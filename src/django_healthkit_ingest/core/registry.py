@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -9,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from django_healthkit_ingest.core.catalogue import load
+from django_healthkit_ingest.core.ucum import to_ucum
 from django_healthkit_ingest.core.units import parse_unit
 from django_healthkit_ingest.exceptions import DuplicateSampleType, InvalidSampleType, UnitError
 
@@ -48,6 +50,11 @@ class SampleType:
     aggregation: str = ""
     group: str = ""
     introduced_ios: str = ""
+    loinc: str = ""
+    """The LOINC code (loinc.org) of the same observation; empty where none is known to mean the same."""
+    ucum: str = ""
+    """What stored values are in, for UCUM: the canonical unit respelled unless a row says otherwise. A percentage is
+    stored as a fraction, so it is ``1`` and not ``%``."""
     aliases: tuple[str, ...] = ()
     """Other spellings on the wire: names of constants, labels of client libraries."""
     category_values: Mapping[int, str] = field(default_factory=dict)
@@ -117,6 +124,8 @@ def _read_row(row: object, *, number: int, known: Mapping[str, SampleType]) -> S
         raise InvalidSampleType(f"row {number}: identifier: give a string of 1 to {MAX_IDENTIFIER_LENGTH} characters")
     place = f"row {number} ({identifier})"
     values = {name: _read_field(name, value, place=place) for name, value in row.items()}
+    if "canonical_unit" in values:
+        values.setdefault("ucum", to_ucum(values["canonical_unit"]) if values["canonical_unit"] else "")
     if previous := known.get(identifier):
         sample_type = replace(previous, **values)
     elif "kind" in values:
@@ -142,6 +151,8 @@ def _read_field(name: str, value: object, *, place: str) -> Any:
             return _read_category_values(value, place=place)
         case "canonical_unit", str():
             return _read_unit(value, place=place)
+        case "loinc", str() if value and not _is_loinc(value):
+            raise InvalidSampleType(f"{place}: loinc: no such code; write it with its check digit, such as 8867-4")
         case _, str() if name in _FIELDS:
             return value
     if name in _FIELDS:
@@ -165,3 +176,13 @@ def _read_category_values(values: Mapping[object, object], *, place: str) -> dic
         return {int(str(number)): str(name) for number, name in values.items()}
     except ValueError as error:
         raise InvalidSampleType(f"{place}: category_values: the keys are integers, the values names") from error
+
+
+def _is_loinc(code: str) -> bool:
+    """Whether the digit after the hyphen checks those before it (mod 10, LOINC Users' Guide)."""
+    if not re.fullmatch(r"[1-9][0-9]{0,6}-[0-9]", code):
+        return False
+    number, check = code.split("-")
+    doubled = sum(sum(divmod(2 * int(digit), 10)) for digit in number[-1::-2])
+    plain = sum(int(digit) for digit in number[-2::-2])
+    return (doubled + plain + int(check)) % 10 == 0

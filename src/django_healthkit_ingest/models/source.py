@@ -18,8 +18,9 @@ class Source(models.Model):
     """Who recorded: app, revision and device (HKSourceRevision and HKDevice), one row per user and combination.
 
     Device names often hold a person's name, so a source belongs to one user and dies with the user's data. ``key`` is
-    a digest of all fields, normalised. ``precedence``: 1 watch, 2 phone, 3 anything else; the lower is trusted more
-    where two sources overlap.
+    a digest of all fields, normalised; ``recorder`` is the same for one recorder in every dialect and version, as far
+    as the dialects tell (``identity.recorder_key``). ``precedence``: 1 watch, 2 phone, 3 anything else, or what the
+    host's ``SOURCE_PRECEDENCE`` says; the lower is trusted more where two sources overlap.
     """
 
     id = models.AutoField(primary_key=True)
@@ -27,6 +28,7 @@ class Source(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", db_index=False
     )
     key = models.UUIDField()
+    recorder = models.UUIDField(null=True, blank=True)
     name = models.CharField(max_length=255, blank=True)
     bundle_id = models.CharField(max_length=255, blank=True)
     product_type = models.CharField(max_length=255, blank=True)

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from django_healthkit_ingest.conf import get_registry
+from django_healthkit_ingest.core.registry import SampleType
 from django_healthkit_ingest.models import TypeIdentifier, database
 
 
@@ -29,14 +30,7 @@ class Command(BaseCommand):
 
 def _known() -> Iterator[dict[str, Any]]:
     for each in get_registry():
-        yield {
-            "identifier": each.identifier,
-            "kind": each.kind.value,
-            "unit": each.canonical_unit,
-            "group": each.group,
-            "aliases": list(each.aliases),
-            "categories": {str(number): name for number, name in each.category_values.items()},
-        }
+        yield _row(each.identifier, each)
 
 
 def _unknown() -> Iterator[dict[str, Any]]:
@@ -44,4 +38,19 @@ def _unknown() -> Iterator[dict[str, Any]]:
     seen = TypeIdentifier.objects.using(database()).order_by("identifier").values_list("identifier", flat=True)
     for identifier in seen.iterator():
         if registry.get(identifier) is None:
-            yield {"identifier": identifier, "kind": None, "unit": "", "group": "", "aliases": [], "categories": {}}
+            yield _row(identifier, None)
+
+
+def _row(identifier: str, known: SampleType | None) -> dict[str, Any]:
+    return {
+        "identifier": identifier,
+        "kind": known.kind.value if known else None,
+        "unit": known.canonical_unit if known else "",
+        "ucum": known.ucum if known else "",
+        "loinc": known.loinc if known else "",
+        "aggregation": known.aggregation if known else "",
+        "group": known.group if known else "",
+        "introduced_ios": known.introduced_ios if known else "",
+        "aliases": list(known.aliases) if known else [],
+        "categories": {str(number): name for number, name in known.category_values.items()} if known else {},
+    }
