@@ -94,7 +94,7 @@ def test_each_dialect_is_recognised_by_its_own_format(dialect: Dialect) -> None:
     assert [name for name, wire in FORMATS.items() if wire.recognises(dialect.body())] == [dialect.format]
 
 
-@pytest.mark.parametrize("body", [{}, {"provider": "apple"}, {"data": {}}, {"samples": [3]}, {"samples": [], "x": 1}])
+@pytest.mark.parametrize("body", [{}, {"provider": "apple"}, {"data": []}, {"samples": [3]}, {"samples": [], "x": 1}])
 def test_nobody_claims_what_is_nobodys(body: object) -> None:
     assert [name for name, wire in FORMATS.items() if wire.recognises(json.dumps(body).encode())] == []
 
@@ -132,6 +132,7 @@ def test_only_a_format_without_offsets_needs_a_zone(dialect: Dialect) -> None:
 def test_the_better_format_wins_where_both_carry_the_uuid() -> None:
     assert sorted(FORMATS, key=lambda name: -FORMATS[name].fidelity) == [
         "healthkit", "react_native_healthkit", "open_wearables", "flutter",
+        "apple_export", "health_auto_export",
     ]  # fmt: skip
 
 
