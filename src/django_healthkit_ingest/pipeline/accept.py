@@ -10,7 +10,7 @@ import msgspec
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from django_healthkit_ingest.conf import find_format, get_settings
+from django_healthkit_ingest.conf import find_format, get_registry, get_settings
 from django_healthkit_ingest.core.encodings import compress, decode_body
 from django_healthkit_ingest.core.formats.base import Envelope
 from django_healthkit_ingest.core.formats.envelope import join
@@ -18,6 +18,7 @@ from django_healthkit_ingest.core.samples import Section
 from django_healthkit_ingest.core.states import Lane
 from django_healthkit_ingest.exceptions import (
     BodyTooLarge,
+    FieldError,
     IdempotencyMismatch,
     InvalidEnvelope,
 )
@@ -61,29 +62,64 @@ def accept(
         raise InvalidEnvelope(f"The idempotency key must have 1 to {MAX_KEY} characters.")
     decoded = decode_body(body, content_encoding=content_encoding, max_bytes=limits.max_decoded_bytes)
     digest = hashlib.sha256(decoded).hexdigest()
-    known = _replayed(user_id=user.pk, key=idempotency_key, digest=digest)
+    known = replayed(user_id=user.pk, key=idempotency_key, digest=digest)
     if known is not None:
         return known
     wire = find_format(decoded, name=format)
     envelope = wire.split(decoded, time_zone=time_zone)
+    device_id = agree("device", device, (envelope.device or {}).get("id")) or ""
     batch = ImportBatch(
         user_id=user.pk,
         format=wire.name,
-        lane=_agree("lane", lane, envelope.lane) or Lane.LIVE,
+        lane=agree("lane", lane, envelope.lane) or Lane.LIVE,
         time_zone=envelope.time_zone or "",
-        device_id=_agree("device", device, (envelope.device or {}).get("id")) or "",
+        device_id=device_id,
         device=dict(envelope.device or {}),
         client=dict(client or envelope.client or {}),
         idempotency_key=idempotency_key,
         body_sha256=digest,
-        warnings=list(envelope.warnings),
+        sequence=envelope.sequence,
+        anchors=_by_type(envelope.anchors) if envelope.anchors else None,
+        windows=[{**window, "types": sorted(map(_canonical, window["types"]))} for window in envelope.windows],
+        warnings=[*envelope.warnings, *_unusable(envelope, device_id=device_id)],
         received=sum(map(len, envelope.records.values())),
         created_at=timezone.now(),
     )
     return _commit(batch, envelope, chunk_size=limits.chunk_size)
 
 
-def _agree(name: str, outside: str | None, inside: Any) -> str | None:
+def _unusable(envelope: Envelope, *, device_id: str) -> Iterator[str]:
+    """Anchors and windows are an installation's: without its id nobody can say whose they are.
+
+    A type nobody knows may be a new one of Apple's, or a dialect's name, and then its window is of nothing.
+    """
+    if envelope.anchors and not device_id:
+        yield "anchors_without_device"
+    if envelope.windows and not device_id:
+        yield "windows_without_device"
+    registry = get_registry()
+    if any(name not in registry for window in envelope.windows for name in window["types"]):
+        yield "window_of_unknown_type"
+
+
+def _by_type(anchors: Mapping[str, str]) -> dict[str, str]:
+    """Under the types' identifiers. Raises InvalidEnvelope if two names of one type have different anchors."""
+    by_type: dict[str, str] = {}
+    for name, anchor in anchors.items():
+        if by_type.setdefault(_canonical(name), anchor) != anchor:
+            raise InvalidEnvelope(
+                "'anchors' has two anchors for one type, under two of its names; send one.",
+                errors=(FieldError(pointer="/anchors", code="ambiguous_anchor", detail="Send one anchor per type."),),
+            )
+    return by_type
+
+
+def _canonical(name: str) -> str:
+    known = get_registry().get(name)
+    return known.identifier if known is not None else name
+
+
+def agree(name: str, outside: str | None, inside: Any) -> str | None:
     """One value from two places. Raises InvalidEnvelope when they differ or the value cannot be one."""
     if outside is not None and inside is not None and outside != inside:
         raise InvalidEnvelope(f"{name!r} is given in the body and out of it, and they differ; send it once.")
@@ -117,7 +153,7 @@ def _commit(batch: ImportBatch, envelope: Envelope, *, chunk_size: int) -> Impor
             ImportChunk.objects.using(using).bulk_create(chunks)
             transaction.on_commit(in_this_context(lambda: _after(batch)), using=using, robust=True)
     except IntegrityError:
-        twin = _replayed(user_id=batch.user_id, key=batch.idempotency_key, digest=batch.body_sha256)
+        twin = replayed(user_id=batch.user_id, key=batch.idempotency_key, digest=batch.body_sha256)
         if twin is None:
             raise
         return twin
@@ -133,12 +169,12 @@ def _slices(envelope: Envelope, *, size: int) -> Iterator[tuple[Section, int, li
 def _after(batch: ImportBatch) -> None:
     batch_accepted.send_robust(sender=ImportBatch, batch=batch)
     if batch.chunk_count:
-        enqueue(DISPATCH_BATCH, batch_id=batch.pk)
+        enqueue(DISPATCH_BATCH, user_id=batch.user_id, lane=batch.lane, batch_id=batch.pk)
     else:
         finish(batch_id=batch.pk)
 
 
-def _replayed(*, user_id: Any, key: str | None, digest: str) -> ImportBatch | None:
+def replayed(*, user_id: Any, key: str | None, digest: str) -> ImportBatch | None:
     """The batch this user's key already made. Raises IdempotencyMismatch if its body was another one."""
     if key is None:
         return None

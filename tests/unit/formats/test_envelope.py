@@ -16,6 +16,15 @@ from django_healthkit_ingest.exceptions import InvalidBody, InvalidEnvelope, Mal
 SECRET = "Sensitive-Value"
 SAMPLE = {"type": "HKQuantityTypeIdentifierStepCount", "start": "2026-01-01T08:00:00Z", "value": 1, "unit": "count"}
 
+WINDOW = {
+    "types": ["HKQuantityTypeIdentifierStepCount", "STEPS"],
+    "start": "2026-01-01T00:00:00",
+    "end": "2026-01-02T00:00:00+01:00",
+    "complete": True,
+    "readable": True,
+}
+ZONED = WINDOW | {"start": "2026-01-01T00:00:00Z"}
+
 
 def split(body: dict[str, Any] | bytes, *, time_zone: str | None = None) -> Envelope:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -39,6 +48,9 @@ def test_everything_an_envelope_can_say() -> None:
             "lane": "BACKFILL",
             "device": {"id": "6F0C", "model": "iPhone17,1", "system_version": "27.0", "future": "x"},
             "client": {"name": "acme-ios", "version": "3.2.0"},
+            "sequence": 42,
+            "anchors": {"HKQuantityTypeIdentifierStepCount": "YW5jaG9y"},
+            "windows": [WINDOW],
             "samples": [SAMPLE, 3],
             "deletions": [{"uuid": "x"}],
             "statistics": [{}],
@@ -54,6 +66,16 @@ def test_everything_an_envelope_can_say() -> None:
     assert (envelope.time_zone, envelope.lane, envelope.warnings) == ("Europe/Berlin", "BACKFILL", ())
     assert envelope.device == {"id": "6F0C", "model": "iPhone17,1", "system_version": "27.0", "future": "x"}
     assert envelope.client == {"name": "acme-ios", "version": "3.2.0"}
+    assert (envelope.sequence, envelope.anchors) == (42, {"HKQuantityTypeIdentifierStepCount": "YW5jaG9y"})
+    assert envelope.windows == (
+        {
+            "types": ["HKQuantityTypeIdentifierStepCount", "STEPS"],
+            "start": "2025-12-31T23:00:00Z",
+            "end": "2026-01-01T23:00:00Z",
+            "complete": True,
+            "readable": True,
+        },
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,6 +83,8 @@ def test_everything_an_envelope_can_say() -> None:
     [
         {"samples": []},
         {"samples": [], "deletions": None, "statistics": None, "time_zone": None, "lane": None, "version": None},
+        {"samples": [], "sequence": None, "anchors": None, "windows": None},
+        {"samples": [], "anchors": {}, "windows": []},
     ],
 )
 def test_nothing_but_samples_is_required(body: dict[str, Any]) -> None:
@@ -74,7 +98,7 @@ def test_the_zone_may_be_declared_out_of_the_body() -> None:
 def test_what_is_ignored_is_named() -> None:
     body = {"samples": [], "anchors": {}, "windows": [], "sequence": 0, "colour": SECRET, "x" * 100: 1, "a\n\0": 1}
 
-    assert split(body).warnings == ("sequence", "anchors", "windows", "colour", "x" * 64, "(unprintable)")
+    assert split(body).warnings == ("colour", "x" * 64, "(unprintable)")
 
 
 def test_no_more_than_ten_unknown_keys_are_named() -> None:
@@ -138,6 +162,44 @@ def test_what_is_no_envelope(body: bytes) -> None:
         ({"device": {"id": "x\0"}}, [("/device/id", "nul_character")]),
         ({"client": {"name": {SECRET: 1}}}, [("/client/name", "wrong_type")]),
         ({"client": {SECRET * 20: "x"}}, [("/client", "too_long")]),
+        ({"sequence": -1}, [("/sequence", "number_out_of_range")]),
+        ({"sequence": 2**63}, [("/sequence", "number_out_of_range")]),
+        ({"sequence": SECRET}, [("/sequence", "wrong_type")]),
+        ({"sequence": 1.5}, [("/sequence", "wrong_type")]),
+        ({"anchors": [SECRET]}, [("/anchors", "wrong_type")]),
+        ({"anchors": {SECRET: 1}}, [("/anchors", "wrong_type")]),
+        ({"anchors": {SECRET: ""}}, [("/anchors", "invalid_anchor")]),
+        ({"anchors": {SECRET: "x" * (2**16 + 1)}}, [("/anchors", "invalid_anchor")]),
+        ({"anchors": {SECRET: "a\0"}}, [("/anchors", "nul_character")]),
+        ({"anchors": {"": "a"}}, [("/anchors", "invalid_type")]),
+        ({"anchors": {"x" * 129: "a"}}, [("/anchors", "invalid_type")]),
+        ({"anchors": {"a\nb": "a"}}, [("/anchors", "invalid_type")]),
+        ({"anchors": {f"type {n}": "a" for n in range(501)}}, [("/anchors", "too_many")]),
+        ({"windows": {SECRET: 1}}, [("/windows", "wrong_type")]),
+        ({"windows": [ZONED, SECRET]}, [("/windows/1", "wrong_type")]),
+        (
+            {"windows": [{}]},
+            [
+                ("/windows/0/types", "missing_field"),
+                ("/windows/0/start", "missing_field"),
+                ("/windows/0/end", "missing_field"),
+            ],
+        ),
+        (
+            {"windows": [ZONED | {"types": SECRET, "complete": 1}]},
+            [("/windows/0/types", "wrong_type"), ("/windows/0/complete", "wrong_type")],
+        ),
+        ({"windows": [ZONED | {"types": []}]}, [("/windows/0/types", "missing_type")]),
+        (
+            {"windows": [ZONED | {"types": ["ok", "", "x" * 129]}]},
+            [("/windows/0/types/1", "invalid_type"), ("/windows/0/types/2", "invalid_type")],
+        ),
+        ({"windows": [ZONED | {"types": ["x"] * 501}]}, [("/windows/0/types", "too_many")]),
+        ({"windows": [ZONED] * 101}, [("/windows", "too_many")]),
+        ({"windows": [ZONED | {"start": SECRET}]}, [("/windows/0/start", "invalid_date")]),
+        ({"windows": [ZONED | {"end": "0999-01-01T00:00:00Z"}]}, [("/windows/0/end", "implausible_date")]),
+        ({"windows": [ZONED | {"end": "2025-01-01T00:00:00Z"}]}, [("/windows/0/end", "end_before_start")]),
+        ({"windows": [ZONED | {"end": ZONED["start"]}]}, [("/windows/0/end", "empty_window")]),
         ({"lane": 1, "version": "1"}, [("/version", "wrong_type"), ("/lane", "wrong_type")]),
         ({"lane": "x", "version": 3}, [("/version", "unsupported_version"), ("/lane", "invalid_lane")]),
     ],
@@ -154,6 +216,29 @@ def test_samples_are_required() -> None:
     error = refused({"deletions": []})
 
     assert [(fault.pointer, fault.code) for fault in error.errors] == [("/samples", "missing_field")]
+
+
+def test_a_window_neither_complete_nor_readable_says_so() -> None:
+    (window,) = split(
+        {"samples": [], "windows": [{"types": ["X"], "start": "2026-01-01T00:00Z", "end": "2026-01-02T00:00Z"}]}
+    ).windows
+
+    assert (window["complete"], window["readable"]) == (False, False)
+
+
+def test_a_naive_window_needs_a_zone_too() -> None:
+    error = refused({"samples": [SAMPLE], "windows": [ZONED, WINDOW | {"end": "2026-01-02T00:00:00"}]})
+
+    assert isinstance(error, TimeZoneRequired)
+    assert [(fault.pointer, fault.code) for fault in error.errors] == [("/windows/1/start", "naive_date")]
+
+
+def test_a_window_is_read_in_the_declared_zone() -> None:
+    naive = WINDOW | {"end": "2026-01-02T00:00:00"}
+
+    (window,) = split({"samples": [], "windows": [naive]}, time_zone="Asia/Tokyo").windows
+
+    assert (window["start"], window["end"]) == ("2025-12-31T15:00:00Z", "2026-01-01T15:00:00Z")
 
 
 def test_one_zone_in_the_body_and_another_beside_it() -> None:

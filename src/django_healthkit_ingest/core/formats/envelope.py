@@ -13,6 +13,13 @@ import msgspec
 from django_healthkit_ingest.core.formats.base import Envelope
 from django_healthkit_ingest.core.formats.body import check_text, guarded, is_bare_array, without_mark
 from django_healthkit_ingest.core.formats.records import NULL, read_fields, read_members
+from django_healthkit_ingest.core.formats.windows import (
+    MAX_ANCHOR_LENGTH,
+    MAX_TYPES,
+    MAX_WINDOWS,
+    check_anchors,
+    read_windows,
+)
 from django_healthkit_ingest.core.rejections import reasons
 from django_healthkit_ingest.core.samples import Section
 from django_healthkit_ingest.core.states import Lane
@@ -30,11 +37,17 @@ MAX_TEXT_LENGTH = 255
 """Of the members of ``device`` and ``client``."""
 MAX_ERRORS = 10
 MAX_WARNINGS = 10
+MAX_SEQUENCE = 2**63 - 1
 
 _PEEKED_SAMPLES = 10
 _FORMAT_FIRST = re.compile(rb'\s*\{\s*"format"\s*:\s*"([a-z0-9_]{1,64})"')
 _FAULTS = {
     "missing_field": "the key is required; send an empty array if there is nothing",
+    "missing_type": "name at least one type",
+    "invalid_type": "a type's name has 1 to 128 characters, and no control characters",
+    "invalid_anchor": f"an anchor is a text of 1 to {MAX_ANCHOR_LENGTH} characters",
+    "too_many": f"send at most {MAX_TYPES} types, and {MAX_WINDOWS} windows",
+    "empty_window": "a window ends after it starts",
     "wrong_type": "the value has the wrong JSON type",
     "unsupported_version": f"this server speaks version {VERSION} of the envelope",
     "format_mismatch": "the body names another format than the request",
@@ -44,6 +57,8 @@ _FAULTS = {
     "unsupported_provider": "this server takes data of HealthKit only; send provider apple",
     "too_long": f"use at most {MAX_TEXT_LENGTH} characters",
     "nul_character": "remove the character U+0000",
+    "number_out_of_range": "use a whole number from 0 to 9223372036854775807",
+    **{code: reasons()[code] for code in ("invalid_date", "implausible_date", "end_before_start")},
 }
 
 
@@ -53,7 +68,8 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sample_arrays: ClassVar[Mapping[str, str]] = {"samples": "samples"}
     """Members that hold samples, with their keys on the wire; one of them has to be there."""
     deletion_arrays: ClassVar[tuple[str, ...]] = ("deletions",)
-    ignored: ClassVar[Mapping[str, str]] = {"sequence": "sequence", "anchors": "anchors", "windows": "windows"}
+    ignored: ClassVar[Mapping[str, str]] = {}
+    """Members this package knows and has no use for, with their keys on the wire."""
 
     samples: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
     format: str | None = None
@@ -64,9 +80,9 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     client: dict[str, str] | None = None
     deletions: list[msgspec.Raw] | None = None
     statistics: list[msgspec.Raw] | None = None
-    sequence: msgspec.Raw = NULL
-    anchors: msgspec.Raw = NULL
-    windows: msgspec.Raw = NULL
+    sequence: int | None = None
+    anchors: dict[str, str] | None = None
+    windows: list[msgspec.Raw] | None = None
 
 
 class Peek(msgspec.Struct, frozen=True):
@@ -112,17 +128,23 @@ def read_envelope(
     read, unknown = _decode(check_text(body), shape)
     arrays = {key: getattr(read, name) for name, key in read.sample_arrays.items()}
     samples = {key: raws for key, raws in arrays.items() if isinstance(raws, list)}
+    zone = read.time_zone or time_zone
+    windows, window_faults = read_windows(read.windows or (), time_zone=zone)
+    naive = [pointer for pointer, code in window_faults if code == "naive_date"]
     errors = [
         *_check_keys(read, format=format),
         *([] if samples else [envelope_fault("/samples", "missing_field")]),
         *check_zones(inside=read.time_zone, outside=time_zone),
         *_check_parties(device=read.device, client=read.client),
+        *(envelope_fault(f"/anchors{pointer}", code) for pointer, code in check_anchors(read.anchors or {})),
+        *(envelope_fault(f"/windows{pointer}", code) for pointer, code in window_faults if code != "naive_date"),
     ]
     if errors:
         raise invalid_envelope(errors)
-    zone = read.time_zone or time_zone
     if zone is None:
         require_offsets({f"/{key}": raws for key, raws in samples.items()}, naive_fields=naive_fields)
+    if naive:
+        raise _time_zone_required(f"/windows{pointer}" for pointer in naive)
     sections = {
         Section.SAMPLES: concatenated(samples.values()),
         Section.DELETIONS: concatenated(getattr(read, name) or [] for name in read.deletion_arrays),
@@ -135,6 +157,9 @@ def read_envelope(
         lane=read.lane,
         device=read.device,
         client=read.client,
+        sequence=read.sequence,
+        anchors=read.anchors or None,
+        windows=windows,
         warnings=tuple(ignored + printable(unknown)),
     )
 
@@ -226,6 +251,8 @@ def _check_keys(read: Body, *, format: str) -> list[FieldError]:
         errors.append(envelope_fault("/format", "format_mismatch"))
     if read.lane is not None and read.lane not in tuple(Lane):
         errors.append(envelope_fault("/lane", "invalid_lane"))
+    if read.sequence is not None and not 0 <= read.sequence <= MAX_SEQUENCE:
+        errors.append(envelope_fault("/sequence", "number_out_of_range"))
     return errors
 
 
@@ -254,21 +281,25 @@ def require_offsets(
     arrays: Mapping[str, list[msgspec.Raw]], *, naive_fields: Callable[[msgspec.Raw], Iterable[str]]
 ) -> None:
     """``arrays`` by the JSON pointer each has in the body. Raises TimeZoneRequired."""
-    errors: list[FieldError] = []
+    pointers: list[str] = []
     records = ((f"{pointer}/{index}", raw) for pointer, raws in arrays.items() for index, raw in enumerate(raws))
     for place, raw in records:
-        errors.extend(
-            FieldError(pointer=f"{place}/{name}", code="naive_date", detail=reasons()["naive_date"])
-            for name in naive_fields(raw)
-        )
-        if len(errors) >= MAX_ERRORS:
+        pointers += [f"{place}/{name}" for name in naive_fields(raw)]
+        if len(pointers) >= MAX_ERRORS:
             break
-    if errors:
-        raise TimeZoneRequired(
-            "Dates without a UTC offset cannot be placed in time: send time_zone with an IANA name such as"
-            " Europe/Berlin, or dates with an offset.",
-            errors=tuple(errors[:MAX_ERRORS]),
-        )
+    if pointers:
+        raise _time_zone_required(pointers)
+
+
+def _time_zone_required(pointers: Iterable[str]) -> TimeZoneRequired:
+    detail = reasons()["naive_date"]
+    return TimeZoneRequired(
+        "Dates without a UTC offset cannot be placed in time: send time_zone with an IANA name such as"
+        " Europe/Berlin, or dates with an offset.",
+        errors=tuple(
+            FieldError(pointer=pointer, code="naive_date", detail=detail) for pointer in islice(pointers, MAX_ERRORS)
+        ),
+    )
 
 
 def printable(names: Iterable[str]) -> list[str]:
