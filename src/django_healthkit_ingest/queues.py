@@ -18,21 +18,28 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
+import kombu
 from celery import current_app
 from django.db import connections
+from django.utils.crypto import salted_hmac
 from kombu.exceptions import KombuError
 
 from django_healthkit_ingest.conf import get_settings
+from django_healthkit_ingest.core.states import Lane
 
 logger = logging.getLogger("django_healthkit_ingest")
 
 DISPATCH_BATCH = "healthkit_ingest.dispatch_batch"
 PROCESS_CHUNK = "healthkit_ingest.process_chunk"
+SPLIT_UPLOAD = "healthkit_ingest.split_upload"
 SWEEP = "healthkit_ingest.sweep"
 
 MESSAGE_VERSION = 1
 MAX_DELAY = timedelta(seconds=900)
 """SQS refuses a longer ``DelaySeconds``."""
+
+GROUPS_SINCE_KOMBU = (5, 7)
+"""Older ones take a ``MessageGroupId`` and drop it, unless the queue is FIFO."""
 
 DEFAULT_TIME_LIMIT = 300
 MAX_HANGING_PUBLISHES = 8
@@ -77,10 +84,23 @@ def _broker_errors() -> tuple[type[BaseException], ...]:
     return errors
 
 
-def queue_for(name: str) -> str | None:
-    """The queue our settings name for a task; None leaves it to the host's ``CELERY_TASK_ROUTES``."""
+def queue_for(name: str, *, lane: str = Lane.LIVE) -> str | None:
+    """The queue our settings name for a task; None leaves it to the host's ``CELERY_TASK_ROUTES``.
+
+    ``backfill`` is asked before the task's name, or a host that names its tasks would have no second lane.
+    """
     queues = get_settings().queues
+    if lane == Lane.BACKFILL and "backfill" in queues:
+        return queues["backfill"]
     return queues.get(name, queues.get("default"))
+
+
+def fairness_group(whose: object) -> str:
+    """What SQS shares a queue fairly between: one group for each user, and one for each task that is nobody's.
+
+    A keyed hash, since Amazon shows it to whoever may look at the queue: without ``SECRET_KEY`` it leads to nobody.
+    """
+    return salted_hmac("django_healthkit_ingest.fairness_group", str(whose), algorithm="sha256").hexdigest()
 
 
 def lease() -> timedelta:
@@ -89,8 +109,13 @@ def lease() -> timedelta:
     return timedelta(seconds=limit * 1.1)
 
 
-def enqueue(name: str, *, delay: timedelta | None = None, **ids: Any) -> bool:
+def enqueue(
+    name: str, *, user_id: Any = None, lane: str = Lane.LIVE, delay: timedelta | None = None, **ids: Any
+) -> bool:
     """Send one message; False when the broker did not take it within ``PUBLISH_TIMEOUT``.
+
+    ``user_id`` is whose work it is and ``lane`` how urgent. Neither is in the message: the user's fairness group is,
+    on SQS, and the lane is the choice of a queue.
 
     The send runs in a thread of its own, because no setting of a host's bounds every broker's hang; a message that
     still gets out later is a repeat, and repeats change nothing. Errors that are not the broker's are raised.
@@ -103,9 +128,11 @@ def enqueue(name: str, *, delay: timedelta | None = None, **ids: Any) -> bool:
         return _run_here(Message(name=name, ids=ids))
     task = current_app.tasks[name]
     options: dict[str, Any] = {"retry": True, "retry_policy": {"max_retries": 1, "interval_start": 0}}
-    queue = queue_for(name)
+    queue = queue_for(name, lane=lane)
     if queue is not None:
         options["queue"] = queue
+    if is_on_sqs():
+        options.update(_grouped(name if user_id is None else user_id))
     options.update(_delayed(delay))
     kwargs = _arguments(ids)
     patience = get_settings().publish_timeout
@@ -144,12 +171,22 @@ def _run_here(first: Message) -> bool:
     return True
 
 
+def is_on_sqs() -> bool:
+    return bool(current_app.connection_for_write().transport_cls == "sqs")
+
+
+def _grouped(whose: object) -> dict[str, Any]:
+    if kombu.VERSION[:2] < GROUPS_SINCE_KOMBU:
+        return {}
+    return {"MessageGroupId": fairness_group(whose)}
+
+
 def _delayed(delay: timedelta | None) -> dict[str, Any]:
     """On SQS a countdown would sit in a worker's memory against the visibility timeout; its own delay does not."""
     if delay is None:
         return {}
     seconds = int(min(delay, MAX_DELAY - timedelta(seconds=1)).total_seconds())
-    if current_app.connection_for_write().transport_cls == "sqs":
+    if is_on_sqs():
         return {"DelaySeconds": seconds}
     return {"countdown": seconds}
 

@@ -15,6 +15,7 @@ from django_healthkit_ingest import queues
 from django_healthkit_ingest.models import ImportBatch, database
 from django_healthkit_ingest.pipeline.dispatch import dispatch
 from django_healthkit_ingest.pipeline.process import process
+from django_healthkit_ingest.pipeline.split import split
 from django_healthkit_ingest.pipeline.sweep import sweep
 
 _POLICY: dict[str, Any] = {
@@ -39,6 +40,12 @@ def dispatch_batch(*, batch_id: int, **_later: object) -> None:
 def process_chunk(self: Task[Any, Any], *, chunk_id: int, **_later: object) -> None:
     """See one chunk through, as the task run that SQS knows."""
     process(chunk_id=chunk_id, task_id=self.request.id or "")
+
+
+@shared_task(name=queues.SPLIT_UPLOAD, bind=True, **_POLICY)
+def split_upload(self: Task[Any, Any], *, upload_id: int, **_later: object) -> None:
+    """Cut the next part of an uploaded file into chunks; a file that is not done sends itself the next message."""
+    split(upload_id=upload_id, task_id=self.request.id or "")
 
 
 @shared_task(name=queues.SWEEP, **_POLICY)

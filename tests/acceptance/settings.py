@@ -11,6 +11,8 @@ from example_project.settings import *  # noqa: F403
 
 HEALTHKIT_INGEST: dict[str, Any] = {"CHUNK_SIZE": 60, **json.loads(os.environ.get("TEST_HEALTHKIT_INGEST", "{}"))}
 
+MEDIA_ROOT = os.environ.get("TEST_MEDIA_ROOT", os.devnull)
+
 PRODUCTION_OPTIONS: dict[str, Any] = vars(host)["CELERY_BROKER_TRANSPORT_OPTIONS"]
 CELERY_BROKER_TRANSPORT_OPTIONS = {**PRODUCTION_OPTIONS, "wait_time_seconds": 1, "polling_interval": 0.1}
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connections
 
 from django_healthkit_ingest.exceptions import HealthKitIngestError
+from django_healthkit_ingest.models import database
 
 TRANSIENT: tuple[type[BaseException], ...] = (OperationalError, InterfaceError, ConnectionError, TimeoutError)
 """The database or storage is away or busy: the chunk goes back and is tried again later."""
+
+TRANSIENT_OF_FILES: tuple[type[BaseException], ...] = (*TRANSIENT, OSError)
+"""The same while a file is read, whatever its storage raises; FileNotFoundError is none of them."""
 
 PERMANENT: tuple[type[HealthKitIngestError], ...] = (HealthKitIngestError,)
 """The same chunk would end the same way: it is FAILED with the error's code."""
@@ -24,18 +28,36 @@ BACKOFF = (timedelta(seconds=5), timedelta(seconds=30), timedelta(minutes=2), ti
 
 
 class LostClaim(Exception):
-    """Somebody else holds the newest claim on the chunk, or has erased it: nothing of this run is kept."""
+    """Somebody else holds the newest claim on the chunk or upload, or erased it: nothing of this run is kept."""
 
 
 class ChunkCrashed(Exception):
     """An error nobody foresaw, by its type alone: its own text may quote the row or record it stumbled over."""
 
 
+class SplitCrashed(Exception):
+    """The same, while a file was being cut into chunks."""
+
+
 def crashed(error: Exception, *, chunk_id: int) -> ChunkCrashed:
     """The error to raise in its place, with its traceback; the message comes back and attempts end it one day."""
+    return ChunkCrashed(f"Chunk {chunk_id}: {_name(error)}").with_traceback(error.__traceback__)
+
+
+def split_crashed(error: Exception, *, upload_id: int) -> SplitCrashed:
+    return SplitCrashed(f"Upload {upload_id}: {_name(error)}").with_traceback(error.__traceback__)
+
+
+def _name(error: Exception) -> str:
     state = getattr(error.__cause__, "sqlstate", None)
-    name = f"{type(error).__name__} {state}" if state else type(error).__name__
-    return ChunkCrashed(f"Chunk {chunk_id}: {name}").with_traceback(error.__traceback__)
+    return f"{type(error).__name__} {state}" if state else type(error).__name__
+
+
+def drop_broken_connection() -> None:
+    """Outside a transaction Django keeps a connection that broke until the task ends; the next statement needs one."""
+    connection = connections[database()]
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
 
 
 def is_conflict(error: BaseException) -> bool:

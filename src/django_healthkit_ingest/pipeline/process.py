@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import logging
 
-from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections, router, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from django_healthkit_ingest.conf import get_settings
 from django_healthkit_ingest.models import ImportBatch, ImportChunk, database
 from django_healthkit_ingest.pipeline.advance import advance
 from django_healthkit_ingest.pipeline.complete import complete
-from django_healthkit_ingest.pipeline.erase import erase_user
-from django_healthkit_ingest.pipeline.failures import PERMANENT, TRANSIENT, LostClaim, backoff, crashed
+from django_healthkit_ingest.pipeline.erase import erase_user, user_exists
+from django_healthkit_ingest.pipeline.failures import (
+    PERMANENT,
+    TRANSIENT,
+    LostClaim,
+    backoff,
+    crashed,
+    drop_broken_connection,
+)
 from django_healthkit_ingest.queues import PROCESS_CHUNK, enqueue, lease
 
 logger = logging.getLogger("django_healthkit_ingest")
@@ -50,7 +56,7 @@ def _claim(*, chunk_id: int, task_id: str) -> ImportChunk | None:
 def _run(chunk: ImportChunk) -> None:
     mine = ImportChunk.objects.using(database()).filter(pk=chunk.pk)
     try:
-        if _user_exists(chunk):
+        if user_exists(user_id=chunk.user_id):
             complete(chunk)
         else:  # deleted between accepting and now; nobody may inherit the data
             erase_user(user_id=chunk.user_id)
@@ -60,7 +66,7 @@ def _run(chunk: ImportChunk) -> None:
         logger.error("Chunk %s is FAILED: %s.", chunk.pk, error.code)
         mine.fail(claim_no=chunk.claim_no, now=timezone.now(), code=error.code)
     except TRANSIENT as error:
-        _drop_broken_connection()
+        drop_broken_connection()
         wait = backoff(chunk.attempts)
         logger.warning("Chunk %s is put back (%s).", chunk.pk, type(error).__name__)
         postponed = mine.postpone(claim_no=chunk.claim_no, until=timezone.now() + wait)
@@ -70,16 +76,3 @@ def _run(chunk: ImportChunk) -> None:
         raise
     except Exception as error:  # noqa: BLE001 - raised again, without its text
         raise crashed(error, chunk_id=chunk.pk) from None
-
-
-def _drop_broken_connection() -> None:
-    """Outside a transaction Django keeps a connection that broke until the task ends; the next statement needs one."""
-    connection = connections[database()]
-    if not connection.in_atomic_block:
-        connection.close_if_unusable_or_obsolete()
-
-
-def _user_exists(chunk: ImportChunk) -> bool:
-    """Asked where users are written, and of all of them: a lagging replica or a hiding manager must erase nobody."""
-    users = get_user_model()
-    return users._base_manager.using(router.db_for_write(users)).filter(pk=chunk.user_id).exists()

@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django_healthkit_ingest.core.states import FINAL, OUTCOMES, Lane, Status
-from django_healthkit_ingest.models import ImportBatch
+from django_healthkit_ingest.models import ImportBatch, ImportUpload
 
 RETRY_AFTER = 2
 """Seconds until asking again is worth it."""
@@ -16,7 +16,10 @@ RETRY_AFTER = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchStatus:
-    """One batch as its user may see it; ``records`` always adds up: received = the sum of its other terms."""
+    """One batch as its user may see it; ``records`` always adds up: received = the sum of its other terms.
+
+    While a file is still being cut into chunks the totals (``chunks`` total, ``records`` received) are None.
+    """
 
     id: UUID
     status: Status
@@ -24,10 +27,12 @@ class BatchStatus:
     lane: Lane
     created_at: datetime
     finished_at: datetime | None
-    chunks: Mapping[str, int]
-    records: Mapping[str, int]
+    chunks: Mapping[str, int | None]
+    records: Mapping[str, int | None]
     rows_removed: int
+    """By deletions, newer versions and complete windows."""
     unknown_types: Mapping[str, int]
+    anchors_released: bool
     warnings: tuple[str, ...]
     error_code: str | None
     retry_after: int | None
@@ -46,19 +51,20 @@ def describe(batch: ImportBatch) -> BatchStatus:
         created_at=batch.created_at,
         finished_at=batch.finished_at if status in FINAL else None,
         chunks={
-            "total": batch.chunk_count,
+            "total": batch.chunk_count if batch.split_done else None,
             **{each.lower(): books[f"chunks_{each.lower()}"] for each in Status},
         },
-        records=_records(batch.received, books),
-        rows_removed=books["rows_removed"],
+        records=_records(batch.received if batch.split_done else None, books),
+        rows_removed=books["rows_removed"] + batch.rows_reconciled,
         unknown_types=batch.unknown_types if status in FINAL else chunks.unknown_types(),
+        anchors_released=batch.anchors_released_at is not None,
         warnings=tuple(batch.warnings),
         error_code=_error(batch),
         retry_after=None if status in FINAL else RETRY_AFTER,
     )
 
 
-def _records(received: int, books: Mapping[str, int]) -> dict[str, int]:
+def _records(received: int | None, books: Mapping[str, int]) -> dict[str, int | None]:
     """The outcomes under the names clients know: adopting is an update, a tombstone supersedes."""
     shown = {name: books[name] for name in OUTCOMES if name not in ("adopted", "buried")}
     shown["updated"] += books["adopted"]
@@ -70,4 +76,6 @@ def _error(batch: ImportBatch) -> str | None:
     if batch.status != Status.FAILED:
         return None
     failed = batch.chunks.filter(status=Status.FAILED).order_by("index")
-    return failed.values_list("error_code", flat=True).first()
+    uploads = ImportUpload.objects.using(batch._state.db).filter(batch=batch)
+    codes = (*failed.values_list("error_code", flat=True)[:1], *uploads.values_list("error_code", flat=True))
+    return next(filter(None, codes), None)

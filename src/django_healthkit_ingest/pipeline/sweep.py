@@ -8,18 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from django_healthkit_ingest.conf import get_settings
-from django_healthkit_ingest.models import ImportBatch, ImportChunk, database
+from django_healthkit_ingest.core.states import Status
+from django_healthkit_ingest.models import ImportBatch, ImportChunk, Tally, database
 from django_healthkit_ingest.pipeline.dispatch import dispatch
 from django_healthkit_ingest.pipeline.finish import announce, finish
+from django_healthkit_ingest.pipeline.sweep_files import delete_old_files, resend_uploads
 
 ANNOUNCE_AFTER = timedelta(minutes=1)
 """Younger finished batches are being announced by the worker that closed them."""
 
 PURGED_AT_ONCE = 10_000
-"""Payloads one sweep purges; the next one goes on."""
+"""Payloads, and tallies, that one sweep purges; the next one goes on."""
+
+TALLIES_FOR = timedelta(days=2)
+"""How long after a batch has finished its tallies are looked through; what is left then is needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +38,9 @@ class Swept:
     batches_finished: int
     batches_announced: int
     payloads_purged: int
+    tallies_purged: int
+    uploads_sent: int
+    files_deleted: int
 
 
 def sweep() -> Swept:
@@ -53,6 +62,9 @@ def sweep() -> Swept:
     purged = 0
     if options.payload_retention is not None:
         purged = chunks.all().purge_payloads(finished_before=now - options.payload_retention, limit=PURGED_AT_ONCE)
+    tallies = purge_tallies()
+    uploads = resend_uploads()
+    files = delete_old_files()  # last: a storage that is away raises here, and the rest is done
     return Swept(
         leases_expired=expired,
         messages_lost=lost,
@@ -60,4 +72,19 @@ def sweep() -> Swept:
         batches_finished=finished,
         batches_announced=len(announced),
         payloads_purged=purged,
+        tallies_purged=tallies,
+        uploads_sent=uploads,
+        files_deleted=files,
     )
+
+
+def purge_tallies() -> int:
+    """Those of completed batches that stand alone: with no other chunk to be counted with, the rows say it all."""
+    using = database()
+    finished_since = timezone.now() - TALLIES_FOR
+    batches = ImportBatch.objects.using(using).filter(status=Status.COMPLETED, finished_at__gte=finished_since)
+    tallies = Tally.objects.using(using).filter(batch__in=batches)
+    others = Tally.objects.using(using).filter(batch=OuterRef("batch"), twin=OuterRef("twin"))
+    alone = tallies.filter(~Exists(others.exclude(chunk=OuterRef("chunk"))))
+    chosen = list(alone.values_list("pk", flat=True)[:PURGED_AT_ONCE])
+    return tallies.filter(pk__in=chosen)._raw_delete(using) if chosen else 0

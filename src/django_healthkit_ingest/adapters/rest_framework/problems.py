@@ -32,8 +32,10 @@ class Answer:
 ANSWERS = {
     "malformed_body": Answer(400, "FIX"),
     "invalid_envelope": Answer(400, "FIX"),
+    "invalid_query": Answer(400, "FIX"),
     "time_zone_required": Answer(400, "FIX"),
     "corrupt_encoding": Answer(400, "FIX"),
+    "invalid_upload": Answer(400, "FIX"),
     "unauthenticated": Answer(401, "AUTH"),
     "forbidden": Answer(403, "AUTH"),
     "not_found": Answer(404, "NEVER"),

@@ -26,7 +26,6 @@ def import_shape(status: BatchStatus, request: Request) -> dict[str, Any]:
         "url": import_url(status, request),
         "created_at": instant(status.created_at),
         "finished_at": instant(status.finished_at),
-        "anchors_released": False,
         "error": {"code": error_code} if error_code else None,
     }
 

@@ -6,7 +6,7 @@ Subclass a view to change who the user is (``get_user``), which format a URL mea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -20,13 +20,22 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from django_healthkit_ingest.adapters.rest_framework.file_bodies import (
+    BrokenOff,
+    Order,
+    announced,
+    is_form,
+    read_form,
+    read_order,
+)
 from django_healthkit_ingest.adapters.rest_framework.problems import to_problem, unavailable
 from django_healthkit_ingest.adapters.rest_framework.shapes import import_shape, import_url, rejection_shape
 from django_healthkit_ingest.conf import get_formats, get_settings
 from django_healthkit_ingest.exceptions import BodyTooLarge
 from django_healthkit_ingest.models import ImportBatch, RejectedSample, database
-from django_healthkit_ingest.pipeline.accept import accept
+from django_healthkit_ingest.pipeline.accept import accept, agree
 from django_healthkit_ingest.pipeline.status import describe
+from django_healthkit_ingest.pipeline.upload import accept_upload
 
 
 class AlwaysJSON(BaseContentNegotiation):
@@ -85,9 +94,17 @@ class ImportsView(IngestView):
         return next(means, None)
 
     def post(self, request: Request, format_name: str | None = None) -> Response:
+        if is_form(request):
+            try:
+                return self.accepted(request, self._accept_form(request, format_name))
+            except BrokenOff:
+                return unavailable()
         body = read_body(request)
         if body is None:
             return unavailable()
+        order = read_order(body, content_encoding=request.headers.get("Content-Encoding"))
+        if order is not None:
+            return self.accepted(request, self._accept_order(request, order, format_name))
         batch = accept(
             body,
             user=self.get_user(request),
@@ -99,6 +116,35 @@ class ImportsView(IngestView):
             idempotency_key=request.headers.get("Idempotency-Key"),
         )
         return self.accepted(request, batch)
+
+    def _accept_form(self, request: Request, format_name: str | None) -> ImportBatch:
+        file, fields = read_form(request)
+        with file:
+            return accept_upload(
+                file,
+                user=self.get_user(request),
+                idempotency_key=agree(
+                    "idempotency_key", request.headers.get("Idempotency-Key"), fields.get("idempotency_key")
+                ),
+                **self._agreed(request, fields, format_name),
+            )
+
+    def _accept_order(self, request: Request, order: Order, format_name: str | None) -> ImportBatch:
+        device = (order.device or {}).get("id")
+        fields = {"format": order.format, "time_zone": order.time_zone, "device": device, "lane": order.lane}
+        return accept_upload(
+            order.upload,
+            user=self.get_user(request),
+            client=order.client,
+            idempotency_key=request.headers.get("Idempotency-Key"),
+            **self._agreed(request, fields, format_name),
+        )
+
+    def _agreed(self, request: Request, fields: Mapping[str, Any], format_name: str | None) -> dict[str, Any]:
+        """What may stand in the query and beside the file."""
+        inside = {name: fields.get(name) for name in ("time_zone", "device", "lane")}
+        agreed = {name: agree(name, request.query_params.get(name), value) for name, value in inside.items()}
+        return {**agreed, "format": agree("format", self.get_format(request, format_name), fields.get("format"))}
 
     def accepted(self, request: Request, batch: ImportBatch) -> Response:
         """What the client is told about a batch that is committed."""
@@ -143,9 +189,8 @@ def read_body(request: Request) -> bytes | None:
     body that is merely large.
     """
     limit = get_settings().max_body_bytes
-    length = str(request.META.get("CONTENT_LENGTH") or "")
-    announced = int(length) if length.isdecimal() else 0
-    if announced > limit:
+    length = announced(request._request) or 0
+    if length > limit:
         raise BodyTooLarge("Send fewer records in one request.")
     body: bytes = request._request.read(limit + 1)
-    return None if len(body) < announced else body
+    return None if len(body) < length else body
