@@ -10,7 +10,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from django_healthkit_ingest.models import ImportBatch, ImportChunk, RejectedSample, database
+from django_healthkit_ingest.models import ImportBatch, ImportChunk, ImportUpload, RejectedSample, SyncState, database
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -99,3 +99,22 @@ class RejectedSampleAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("chunk__payload")
+
+
+@admin.register(ImportUpload)
+class ImportUploadAdmin(ReadOnlyAdmin):
+    """Without the file's name and the reader's place in it."""
+
+    list_display = ("id", "batch_id", "size", "attempts", "sent_at", "finished_at", "error_code")
+    list_filter = (BatchAgeFilter, "error_code")
+    exclude = ("name", "position")
+
+
+@admin.register(SyncState)
+class SyncStateAdmin(ReadOnlyAdmin):
+    """Without the anchors, which are the phone's."""
+
+    list_display = ("id", "user_id", "device_id", "type", "batch_id", "released_at")
+    list_select_related = ("type",)
+    exclude = ("user", "anchor")
+    readonly_fields = ("user_id",)

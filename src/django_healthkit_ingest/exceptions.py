@@ -82,6 +82,48 @@ class IdempotencyMismatch(HealthKitIngestError):
     title = "The idempotency key was used with another body"
 
 
+class InvalidUpload(InvalidBody):
+    code = "invalid_upload"
+    title = "The upload cannot be imported"
+
+
+class UnknownUpload(HealthKitIngestError):
+    """No upload token of this user's; somebody else's looks the same."""
+
+    code = "not_found"
+    title = "Not found"
+
+
+class TryLater(HealthKitIngestError):
+    """Nothing is wrong with the bytes: the same ones are welcome after ``retry_after`` seconds."""
+
+    def __init__(self, detail: str, *, retry_after: int, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(detail, errors=errors)
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_later, (type(self), self.detail, self.retry_after))
+
+
+def _rebuild_later(cls: type[TryLater], detail: str, retry_after: int) -> TryLater:
+    return cls(detail, retry_after=retry_after)
+
+
+class IntakePaused(TryLater):
+    code = "unavailable"
+    title = "Not available now"
+
+
+class UserBacklogFull(TryLater):
+    code = "user_backlog_full"
+    title = "Too much of this user's data is still being worked on"
+
+
+class BacklogFull(TryLater):
+    code = "backlog_full"
+    title = "Too much data is still being worked on"
+
+
 class PayloadUnavailable(HealthKitIngestError):
     code = "payload_unavailable"
     title = "The chunk's payload was purged or cannot be read"

@@ -9,9 +9,9 @@ batch_accepted = Signal()
 
 samples_changed = Signal()
 """One transaction changed a user's samples. Arguments: ``user_id``, ``batch_id`` (None outside an import), ``cause``
-(``"import"``), ``identifiers`` (frozenset of type identifiers), ``start`` and ``end`` (aware datetimes around the
-samples concerned, or None when only deletions were received), ``inserted``, ``updated``, ``removed`` (row counts).
-The sender is HealthSample."""
+(``"import"``, or ``"window"``: a complete window did not hold them), ``identifiers`` (frozenset of type identifiers),
+``start`` and ``end`` (aware datetimes around the samples concerned, or None when only deletions were received),
+``inserted``, ``updated``, ``removed`` (row counts). The sender is HealthSample."""
 
 batch_finished = Signal()
 """A batch reached COMPLETED or FAILED. Arguments: ``batch`` (ImportBatch). Sent at least once: sweep announces what a

@@ -4,17 +4,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from django_healthkit_ingest.models import HealthSample, ImportBatch, ImportChunk, database
+from django_healthkit_ingest.models import HealthSample, ImportBatch, database
 from django_healthkit_ingest.testing import healthkit_body, ingest
+from django_healthkit_ingest.testing.factories import ImportUploadFactory, SyncStateFactory
 from django_healthkit_ingest.testing.payloads import quantity
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
-PAGES = ("importbatch", "importchunk", "rejectedsample")
+SECRETS = (b"upload-of-somebody", b"c2VjcmV0IGFuY2hvcg==", b"reader")
+PAGES = ("importbatch", "importchunk", "importupload", "rejectedsample", "syncstate")
 
 
 @pytest.fixture
@@ -26,7 +29,10 @@ def operator(user_factory: Callable[..., Any]) -> Client:
 
 @pytest.fixture
 def batch(user: Any) -> ImportBatch:
-    return ingest(healthkit_body(quantity(), quantity(unit="kg")), user=user)
+    batch = ingest(healthkit_body(quantity(), quantity(unit="kg")), user=user)
+    ImportUploadFactory.create(batch=batch, name="upload-of-somebody.zip", position={"reader": "here"})
+    SyncStateFactory.create(user=user, batch=batch, anchor="c2VjcmV0IGFuY2hvcg==")
+    return batch
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -38,6 +44,7 @@ def test_lists_show_what_is_there_and_never_read_samples_or_payloads(
 
     assert answer.status_code == 200
     assert b"1 " in answer.content
+    assert not any(secret in answer.content for secret in SECRETS)
     queries = " ".join(query["sql"] for query in captured.captured_queries)
     assert HealthSample._meta.db_table not in queries
     assert '"payload"' not in queries
@@ -55,6 +62,8 @@ def test_lists_show_what_is_there_and_never_read_samples_or_payloads(
         ("rejectedsample", "age=day", True),
         ("rejectedsample", "age=older", False),
         ("rejectedsample", "code=unit_mismatch", True),
+        ("importupload", "age=hour", True),
+        ("importupload", "error_code=malformed_body", False),
     ],
 )
 def test_lists_are_filtered_by_state_and_age(
@@ -68,10 +77,11 @@ def test_lists_are_filtered_by_state_and_age(
 
 @pytest.mark.parametrize("page", PAGES)
 def test_nothing_can_be_changed(operator: Client, batch: ImportBatch, page: str) -> None:
-    chunk = ImportChunk.objects.using(database()).get()
-    pk = {"importbatch": batch.pk, "importchunk": chunk.pk, "rejectedsample": chunk.rejections.get().pk}[page]
+    pk = apps.get_model("healthkit_ingest", page)._base_manager.using(database()).get().pk
 
-    assert operator.get(f"/admin/healthkit_ingest/{page}/{pk}/change/").status_code == 200
+    shown = operator.get(f"/admin/healthkit_ingest/{page}/{pk}/change/")
+    assert shown.status_code == 200
+    assert not any(secret in shown.content for secret in SECRETS)
     assert operator.post(f"/admin/healthkit_ingest/{page}/{pk}/change/", {}).status_code == 403
     assert operator.post(f"/admin/healthkit_ingest/{page}/{pk}/delete/", {"post": "yes"}).status_code == 403
     assert operator.get(f"/admin/healthkit_ingest/{page}/add/").status_code == 403

@@ -10,9 +10,13 @@ from django.core.management import CommandError, call_command
 
 from django_healthkit_ingest.models import HealthSample, ImportBatch, database
 from django_healthkit_ingest.testing import flutter_body, healthkit_body
-from django_healthkit_ingest.testing.payloads import flutter_point, quantity
+from django_healthkit_ingest.testing.payloads import correlation, flutter_point, quantity, statistic
 
+DIASTOLIC = "HKQuantityTypeIdentifierBloodPressureDiastolic"
 HEART_RATE = "HKQuantityTypeIdentifierHeartRate"
+PRESSURE = "HKCorrelationTypeIdentifierBloodPressure"
+STEPS = "HKQuantityTypeIdentifierStepCount"
+SYSTOLIC = "HKQuantityTypeIdentifierBloodPressureSystolic"
 
 
 def run(tmp_path: Path, body: bytes, capsys: Any, *arguments: str) -> str:
@@ -36,12 +40,26 @@ def test_a_file_is_counted_and_judged(tmp_path: Path, capsys: Any, packed: bool)
         "samples": 3,
         "deletions": 1,
         "statistics": 0,
+        "members": 0,
         "rejected": 1,
         "unknown_types": {"HKNew": 1},
         "types": {HEART_RATE: 2, "HKNew": 1},
         "rejections": [{"section": "samples", "index": 3, "field": "unit", "code": "unit_mismatch"}],
         "warnings": ["extra"],
     }
+
+
+def test_statistics_and_members_are_counted_for_what_they_are(tmp_path: Path, capsys: Any) -> None:
+    pressure = correlation(quantity(SYSTOLIC, value=121, unit="mmHg"), quantity(DIASTOLIC, value=79, unit="mmHg"))
+    sent = [statistic(), statistic(aggregation="average", value=9.5), statistic("HKNew"), statistic(unit="kg")]
+
+    found = json.loads(run(tmp_path, healthkit_body(pressure, quantity(), statistics=sent), capsys, "--json"))
+
+    counts = ("received", "samples", "deletions", "statistics", "members", "rejected")
+    assert [found[name] for name in counts] == [6, 2, 0, 3, 2, 1]
+    assert found["types"] == {PRESSURE: 1, HEART_RATE: 1, STEPS: 2, "HKNew": 1}
+    assert found["unknown_types"] == {"HKNew": 1}
+    assert found["rejections"] == [{"section": "statistics", "index": 3, "field": "unit", "code": "unit_mismatch"}]
 
 
 @pytest.mark.django_db(databases="__all__")

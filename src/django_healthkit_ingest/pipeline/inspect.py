@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django_healthkit_ingest.conf import find_format, get_registry, get_settings
 from django_healthkit_ingest.core.encodings import decode_body
 from django_healthkit_ingest.core.formats.envelope import join
-from django_healthkit_ingest.core.samples import Deletion, Parsed, Rejected, Sample, Section
+from django_healthkit_ingest.core.samples import Deletion, Parsed, Rejected, Sample, Section, Statistics
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -26,13 +26,18 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """``received`` = samples + deletions + statistics + rejected; ``types`` counts the samples by identifier."""
+    """``received`` = samples + deletions + statistics + rejected; each counts records.
+
+    ``types`` counts the samples and statistics by identifier; a record with statistics of two types is in both.
+    ``members`` are the samples inside correlations, which are no records of their own and are in no other count.
+    """
 
     format: str
     received: int
     samples: int
     deletions: int
     statistics: int
+    members: int
     rejected: int
     unknown_types: Mapping[str, int]
     types: Mapping[str, int]
@@ -56,21 +61,28 @@ def inspect(body: bytes, *, format: str | None = None, time_zone: str | None = N
         )
         outcomes += ((section, each) for each in parsed)
     samples = [each for _, each in outcomes if isinstance(each, Sample)]
+    statistics = [each for _, each in outcomes if isinstance(each, Statistics)]
     deletions = sum(isinstance(each, Deletion) for _, each in outcomes)
     rejections = [
         Rejection(section=section.value, index=each.index, field=each.field, code=each.code)
         for section, each in outcomes
         if isinstance(each, Rejected)
     ]
+    types = Counter(sample.identifier for sample in samples)
+    unknown = Counter(sample.identifier for sample in samples if not sample.known)
+    for record in statistics:
+        types.update({value.identifier for value in record.values})
+        unknown.update({value.identifier for value in record.values if not value.known})
     return Inspection(
         format=wire.name,
         received=len(outcomes),
         samples=len(samples),
         deletions=deletions,
-        statistics=len(outcomes) - len(samples) - deletions - len(rejections),
+        statistics=len(statistics),
+        members=sum(len(sample.members) for sample in samples),
         rejected=len(rejections),
-        unknown_types=dict(Counter(sample.identifier for sample in samples if not sample.known)),
-        types=dict(Counter(sample.identifier for sample in samples)),
+        unknown_types=dict(unknown),
+        types=dict(types),
         rejections=rejections,
         warnings=envelope.warnings,
     )

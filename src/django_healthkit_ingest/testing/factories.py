@@ -22,8 +22,11 @@ from django_healthkit_ingest.models import (
     HealthSample,
     ImportBatch,
     ImportChunk,
+    ImportUpload,
     RejectedSample,
     Source,
+    Statistic,
+    SyncState,
     TypeIdentifier,
 )
 
@@ -119,3 +122,48 @@ class HealthSampleFactory(factory.django.DjangoModelFactory[HealthSample]):
     end = factory.LazyAttribute(lambda sample: sample.start)
     value = 61.0
     zone_basis = samples.ZoneBasis.NONE
+
+
+class StatisticFactory(factory.django.DjangoModelFactory[Statistic]):
+    class Meta:
+        model = Statistic
+
+    class Params:
+        user = factory.SubFactory(UserFactory)
+
+    user_id = factory.LazyAttribute(lambda row: row.user.pk)
+    batch = factory.SubFactory(ImportBatchFactory, user=factory.SelfAttribute("..user"))
+    type = factory.SubFactory(TypeIdentifierFactory, identifier="HKQuantityTypeIdentifierStepCount")
+    source = factory.SubFactory(SourceFactory, user=factory.SelfAttribute("..user"))
+    key = factory.LazyFunction(uuid4)
+    rank = 0
+    aggregation = "sum"
+    start = factory.LazyFunction(lambda: timezone.now() - timedelta(days=1))
+    end = factory.LazyAttribute(lambda statistic: statistic.start + timedelta(days=1))
+    value = 8421.0
+    preference = factory.LazyAttribute(lambda statistic: statistic.value)
+    zone_basis = samples.ZoneBasis.NONE
+
+
+class ImportUploadFactory(factory.django.DjangoModelFactory[ImportUpload]):
+    class Meta:
+        model = ImportUpload
+
+    batch = factory.SubFactory(ImportBatchFactory, split_done=False)
+    name = factory.Sequence(lambda number: f"healthkit-ingest/{number}")
+    size = 1000
+
+
+class SyncStateFactory(factory.django.DjangoModelFactory[SyncState]):
+    class Meta:
+        model = SyncState
+
+    class Params:
+        user = factory.SubFactory(UserFactory)
+
+    user_id = factory.LazyAttribute(lambda row: row.user.pk)
+    batch = factory.SubFactory(ImportBatchFactory, user=factory.SelfAttribute("..user"))
+    type = factory.SubFactory(TypeIdentifierFactory)
+    device_id = "00000000-0000-0000-0000-00000000F00D"
+    anchor = "YW5jaG9y"
+    released_at = factory.LazyFunction(timezone.now)

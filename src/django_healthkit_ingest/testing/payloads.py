@@ -43,6 +43,32 @@ def category(
     return _without_none({**record, "source": SOURCE, **fields})
 
 
+def correlation(
+    *objects: dict[str, Any],
+    identifier: str = "HKCorrelationTypeIdentifierBloodPressure",
+    start: str = "2026-01-05T08:00:00+01:00",
+    **fields: Any,
+) -> dict[str, Any]:
+    """One correlation record of the ``healthkit`` format; ``objects`` are the records inside it."""
+    record = {"uuid": str(uuid4()), "type": identifier, "start": start, "end": start, "objects": list(objects)}
+    return _without_none({**record, "source": SOURCE, **fields})
+
+
+def statistic(
+    identifier: str = "HKQuantityTypeIdentifierStepCount",
+    *,
+    aggregation: str = "sum",
+    value: float | None = 8421,
+    unit: str | None = "count",
+    start: str = "2026-01-05T00:00:00+01:00",
+    end: str | None = "2026-01-06T00:00:00+01:00",
+    **fields: Any,
+) -> dict[str, Any]:
+    """One element of the ``healthkit`` format's ``statistics``."""
+    record = {"type": identifier, "aggregation": aggregation, "start": start, "end": end, "value": value, "unit": unit}
+    return _without_none({**record, **fields})
+
+
 def flutter_point(
     type: str = "HEART_RATE",
     *,
@@ -70,7 +96,7 @@ def flutter_point(
 
 
 def healthkit_body(*samples: Any, deletions: Iterable[Any] = (), **envelope: Any) -> bytes:
-    """A ``healthkit`` request; ``deletions`` are uuids."""
+    """A ``healthkit`` request; ``deletions`` are uuids, ``statistics`` in the envelope a list."""
     gone = [{"uuid": str(uuid)} for uuid in deletions]
     body = {"format": "healthkit", "version": 1, "samples": list(samples), **envelope}
     return msgspec.json.encode({**body, "deletions": gone} if gone else body)

@@ -37,7 +37,7 @@ class Command(BaseCommand):
 
 
 def _as_text(inspection: Inspection) -> str:
-    counts = ("format", "received", "samples", "deletions", "statistics", "rejected")
+    counts = ("format", "received", "samples", "deletions", "statistics", "members", "rejected")
     lines = [f"{name}: {getattr(inspection, name)}" for name in counts]
     for identifier, number in sorted(inspection.types.items()):
         unknown = " (unknown type, stored whole)" if identifier in inspection.unknown_types else ""
