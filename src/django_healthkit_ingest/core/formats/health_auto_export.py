@@ -14,13 +14,8 @@ import msgspec
 
 from django_healthkit_ingest.core.formats.base import Capabilities, Envelope
 from django_healthkit_ingest.core.formats.body import check_text, guarded
-from django_healthkit_ingest.core.formats.envelope import (
-    check_zones,
-    envelope_fault,
-    invalid_envelope,
-    peek,
-    require_offsets,
-)
+from django_healthkit_ingest.core.formats.envelope import check_zones, peek, require_offsets
+from django_healthkit_ingest.core.formats.faults import envelope_fault, invalid_envelope
 from django_healthkit_ingest.core.formats.health_auto_export_body import is_one, read_body
 from django_healthkit_ingest.core.formats.health_auto_export_dates import offset_of, read_date
 from django_healthkit_ingest.core.formats.health_auto_export_metrics import read_statistics

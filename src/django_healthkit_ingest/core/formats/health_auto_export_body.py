@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import msgspec
 
 from django_healthkit_ingest.core.formats.body import guarded
-from django_healthkit_ingest.core.formats.envelope import envelope_fault, invalid_envelope, printable
+from django_healthkit_ingest.core.formats.envelope import printable
+from django_healthkit_ingest.core.formats.faults import envelope_fault, invalid_envelope
 from django_healthkit_ingest.core.formats.records import NULL, read_members
 from django_healthkit_ingest.core.json_text import UNREADABLE
 from django_healthkit_ingest.exceptions import InvalidEnvelope, RecordRejected

@@ -18,15 +18,8 @@ import msgspec
 from django_healthkit_ingest.core.catalogue import load
 from django_healthkit_ingest.core.formats.base import Capabilities, Envelope
 from django_healthkit_ingest.core.formats.body import check_text
-from django_healthkit_ingest.core.formats.envelope import (
-    MAX_TEXT_LENGTH,
-    check_zones,
-    concatenated,
-    envelope_fault,
-    invalid_envelope,
-    peek,
-    require_offsets,
-)
+from django_healthkit_ingest.core.formats.envelope import check_zones, concatenated, peek, require_offsets
+from django_healthkit_ingest.core.formats.faults import MAX_TEXT_LENGTH, envelope_fault, invalid_envelope
 from django_healthkit_ingest.core.formats.open_wearables_body import read_body
 from django_healthkit_ingest.core.formats.records import (
     NULL,

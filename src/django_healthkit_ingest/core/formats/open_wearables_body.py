@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from django_healthkit_ingest.core.formats.body import guarded
-from django_healthkit_ingest.core.formats.envelope import envelope_fault, invalid_envelope, printable
+from django_healthkit_ingest.core.formats.envelope import printable
+from django_healthkit_ingest.core.formats.faults import envelope_fault, invalid_envelope
 from django_healthkit_ingest.core.formats.records import NULL, keys, read_fields, read_members
 from django_healthkit_ingest.exceptions import InvalidEnvelope, RecordRejected
 
