@@ -244,6 +244,22 @@ def open_wearables(history: tuple[Moment, ...]) -> dict[str, Any]:
     return {"provider": "apple", "sdkVersion": "0.4.0", "syncTimestamp": "2026-07-02T00:00:00Z", "data": data}
 
 
+def apple_export(history: tuple[Moment, ...]) -> str:
+    lines = []
+    for moment in history:
+        start, end = (each.strftime("%Y-%m-%d %H:%M:%S %z") for each in (moment.start, moment.end))
+        common = f'sourceName="Ada’s Watch" startDate="{start}" endDate="{end}"'
+        if moment.value is not None:
+            content = f'type="{moment.identifier}" unit="{moment.unit}" value="{moment.value:.6g}"'
+            lines.append(f"<Record {content} {common}/>")
+        elif moment.label == "running":
+            lines.append(f'<Workout workoutActivityType="HKWorkoutActivityTypeRunning" duration="40" {common}/>')
+        else:
+            value = f"HKCategoryValueSleepAnalysisAsleep{moment.label.title()}"
+            lines.append(f'<Record type="{moment.identifier}" value="{value}" {common}/>')
+    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', "<HealthData>", *lines, "</HealthData>"])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
     format: str
@@ -252,7 +268,8 @@ class Dialect:
     uuids: bool = True
 
     def body(self, history: tuple[Moment, ...] = HISTORY) -> bytes:
-        return json.dumps(self.write(history)).encode()
+        written = self.write(history)
+        return (written if isinstance(written, str) else json.dumps(written)).encode()
 
 
 DIALECTS = {
@@ -266,4 +283,5 @@ DIALECTS = {
     "react_native_array": Dialect(format="react_native_healthkit", write=react_native_array),
     "react_native_8": Dialect(format="react_native_healthkit", write=react_native_8),
     "open_wearables": Dialect(format="open_wearables", write=open_wearables),
+    "apple_export": Dialect(format="apple_export", write=apple_export, uuids=False),
 }
