@@ -26,7 +26,7 @@ _PORTION = 1000
 
 class AppleExportFormat:
     name: ClassVar[str] = "apple_export"
-    media_types: ClassVar[frozenset[str]] = frozenset()
+    media_types: ClassVar[frozenset[str]] = frozenset({"application/zip", "application/xml", "text/xml"})
     fidelity: ClassVar[int] = 20
     capabilities: ClassVar[Capabilities] = Capabilities(
         uuids=False, deletions=False, offsets=True, precision=timedelta(seconds=1)
