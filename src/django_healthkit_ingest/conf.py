@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import lru_cache
@@ -23,7 +23,9 @@ from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
 from django_healthkit_ingest.core.formats.base import Format
+from django_healthkit_ingest.core.precedence import MAX_PRECEDENCE, precedence
 from django_healthkit_ingest.core.registry import SampleTypeRegistry, shipped_registry
+from django_healthkit_ingest.core.samples import Source
 from django_healthkit_ingest.exceptions import HealthKitIngestError, MalformedBody, UnknownFormat
 
 SETTING = "HEALTHKIT_INGEST"
@@ -33,6 +35,8 @@ SHIPPED_FORMATS = (
     "django_healthkit_ingest.core.formats.flutter.FlutterFormat",
     "django_healthkit_ingest.core.formats.react_native.ReactNativeHealthKitFormat",
     "django_healthkit_ingest.core.formats.open_wearables.OpenWearablesFormat",
+    "django_healthkit_ingest.core.formats.health_auto_export.HealthAutoExportFormat",
+    "django_healthkit_ingest.core.formats.apple_export.AppleExportFormat",
 )
 
 
@@ -49,6 +53,13 @@ class IngestSettings:
     max_decoded_bytes: int = 100 * 2**20
     """Largest body after decompression, in bytes. Decompression stops there, so a bomb costs no more than this."""
 
+    max_upload_bytes: int = 8 * 2**30
+    """Largest uploaded file, in bytes. A larger one is refused while it arrives, with 413."""
+
+    upload_storage: str = "default"
+    """Alias in ``STORAGES`` of the storage that holds uploaded files until they are cut into chunks. All web servers
+    and workers must reach it, and nobody else: choose one whose files have no public URL."""
+
     chunk_size: int = 1000
     """Records per chunk: the unit of work, of retry and of transaction."""
 
@@ -62,9 +73,18 @@ class IngestSettings:
     """A message sent this long ago without a sign of life counts as lost; sweep sends another. Keep it above the
     queue's visibility timeout plus the normal wait in the queue. The patience doubles at each re-send."""
 
+    max_pending_records_per_user: int | None = 20_000_000
+    """Records of one user that may be waiting for the workers. While as many are, that user's next body or file is
+    answered 429 ``user_backlog_full``, to be sent later; None: no limit."""
+
+    max_backlog_age: timedelta | None = timedelta(hours=1)
+    """How long chunks may have been waiting for a worker. Beyond it everybody is answered 503 ``backlog_full``, to send
+    later, until the workers have caught up; None: no limit. A handful of stuck chunks is no backlog and does not count.
+    """
+
     queues: Mapping[str, str] = field(default_factory=lambda: {"default": "apple-health-imports"})
-    """Queue per task name, or ``default`` for all of ours. Where it is silent (``{}``) the host's
-    ``CELERY_TASK_ROUTES`` decide."""
+    """Queue per task name, or ``default`` for all of ours; ``backfill``, if there, is the queue of all work in the
+    BACKFILL lane. Where it is silent (``{}``) the host's ``CELERY_TASK_ROUTES`` decide."""
 
     publish_timeout: timedelta = timedelta(seconds=2)
     """How long accept waits for the broker. After that the answer is still 202 and sweep sends the message."""
@@ -72,26 +92,51 @@ class IngestSettings:
     sample_types: tuple[Mapping[str, Any], ...] | str | Path = ()
     """Extra or overriding rows of the type catalogue, or the path of a JSON file that holds them."""
 
+    source_precedence: str | None = None
+    """Dotted path of a function that takes a ``core.samples.Source`` and says how much it is trusted, from 1 (the most)
+    to 32767; None: Apple's watch 1, Apple's phone 2, everything else 3. Asked when a source is first seen; sources that
+    are stored keep theirs."""
+
     payload_retention: timedelta | None = timedelta(days=30)
     """How long the raw chunks of a finished batch are kept for replay; None keeps them."""
 
     sqs_guards: bool = True
     """Whether a worker on SQS repairs the known defects of kombu's SQS transport (how-to/celery-on-sqs)."""
 
+    heartbeat_file: str | Path | None = None
+    """The file a worker touches each time its poll loop comes round, for the container's health check (how-to/monitor).
+    None: ``healthkit-ingest-heartbeat`` in the temporary directory; ``""``: no file. Workers side by side on one
+    machine need one each."""
+
     def __post_init__(self) -> None:
-        for name in ("max_body_bytes", "max_decoded_bytes", "chunk_size", "dispatch_window", "max_attempts"):
+        numbers = ("max_body_bytes", "max_decoded_bytes", "max_upload_bytes", "max_pending_records_per_user")
+        for name in (*numbers, "chunk_size", "dispatch_window", "max_attempts"):
+            if getattr(self, name) is None and name == "max_pending_records_per_user":
+                continue
             if not _is_positive_int(getattr(self, name)):
                 raise ImproperlyConfigured(f"{SETTING}[{name.upper()!r}] must be a whole number above 0.")
-        for name in ("stale_after", "publish_timeout", "payload_retention"):
+        for name in ("stale_after", "publish_timeout", "payload_retention", "max_backlog_age"):
             value = getattr(self, name)
-            if name == "payload_retention" and value is None:
+            if value is None and name in ("payload_retention", "max_backlog_age"):
                 continue
             if not isinstance(value, timedelta) or value <= timedelta(0):
                 raise ImproperlyConfigured(f"{SETTING}[{name.upper()!r}] must be a timedelta above 0.")
+        if not _is_name(self.upload_storage):
+            raise ImproperlyConfigured(f"{SETTING}['UPLOAD_STORAGE'] must be the name of an entry in STORAGES.")
         if not isinstance(self.queues, Mapping):
-            raise ImproperlyConfigured(f"{SETTING}['QUEUES'] must be a dict of task name (or 'default') to queue.")
+            raise ImproperlyConfigured(
+                f"{SETTING}['QUEUES'] must be a dict of task name (or 'default', 'backfill') to queue."
+            )
+        if not isinstance(self.source_precedence, str | None):
+            raise ImproperlyConfigured(f"{SETTING}['SOURCE_PRECEDENCE'] must be a function's dotted path, or None.")
         if not isinstance(self.sqs_guards, bool):
             raise ImproperlyConfigured(f"{SETTING}['SQS_GUARDS'] must be True or False.")
+        if not isinstance(self.heartbeat_file, str | Path | None):
+            raise ImproperlyConfigured(f"{SETTING}['HEARTBEAT_FILE'] must be a path, '' or None.")
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def _is_positive_int(value: object) -> bool:
@@ -129,6 +174,29 @@ def get_registry() -> SampleTypeRegistry:
         return shipped_registry().extended(rows)
     except (HealthKitIngestError, ValueError) as error:
         raise ImproperlyConfigured(f"{SETTING}['SAMPLE_TYPES']: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def get_precedence() -> Callable[[Source], int]:
+    """How much a source is trusted; calling it raises ImproperlyConfigured if the host's function answers nonsense."""
+    path = get_settings().source_precedence
+    if path is None:
+        return precedence
+    place = f"{SETTING}['SOURCE_PRECEDENCE']"
+    try:
+        chosen = import_string(path)
+    except ImportError as error:
+        raise ImproperlyConfigured(f"{place}: cannot import {path!r}: {error}") from error
+    if not callable(chosen):
+        raise ImproperlyConfigured(f"{place}: {path!r} is no function.")
+
+    def checked(source: Source) -> int:
+        answer = chosen(source)
+        if not _is_positive_int(answer) or answer > MAX_PRECEDENCE:
+            raise ImproperlyConfigured(f"{place}: {path!r} must answer a whole number from 1 to {MAX_PRECEDENCE}.")
+        return int(answer)
+
+    return checked
 
 
 @lru_cache(maxsize=1)
@@ -174,5 +242,5 @@ def find_format(body: bytes, *, name: str | None) -> Format:
 @receiver(setting_changed)
 def _forget(*, setting: str, **kwargs: object) -> None:
     if setting == SETTING:
-        for cached in (get_settings, get_registry, get_formats):
+        for cached in (get_settings, get_registry, get_precedence, get_formats):
             cached.cache_clear()

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
 import gzip
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import OperationalError
 from django.test import Client, RequestFactory
+from django.utils import timezone
 
 from django_healthkit_ingest.adapters.rest_framework import views
+from django_healthkit_ingest.core.states import Pausable
 from django_healthkit_ingest.models import ImportBatch, database
+from django_healthkit_ingest.pipeline.pressure import STUCK
 from django_healthkit_ingest.pipeline.status import describe
+from django_healthkit_ingest.pipeline.switches import RETRY_AFTER, pause
 from django_healthkit_ingest.testing import flutter_body, healthkit_body, ingest
+from django_healthkit_ingest.testing.factories import ImportBatchFactory, ImportChunkFactory
 from django_healthkit_ingest.testing.payloads import flutter_point, quantity
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -233,6 +239,30 @@ def test_our_own_trouble_is_a_503_to_try_again(phone: Client, monkeypatch: pytes
 
     assert (answer.status_code, answer.json()["code"], answer.json()["retry"]) == (503, "unavailable", "LATER")
     assert "10.0.0.1" not in answer.content.decode()
+
+
+def test_paused_intake_asks_for_the_same_bytes_later(phone: Client) -> None:
+    pause(Pausable.INTAKE)
+
+    answer = post(phone, healthkit_body(quantity()))
+
+    assert (answer.status_code, answer.json()["code"], answer.json()["retry"]) == (503, "unavailable", "LATER")
+    assert int(answer.headers["Retry-After"]) == RETRY_AFTER
+
+
+@pytest.mark.parametrize(("received", "code", "status"), [(0, "backlog_full", 503), (1, "user_backlog_full", 429)])
+def test_too_much_is_asked_for_later(
+    phone: Client, user: Any, settings: Any, received: int, code: str, status: int
+) -> None:
+    settings.HEALTHKIT_INGEST = {"MAX_PENDING_RECORDS_PER_USER": 2}
+    batch = ImportBatchFactory.create(user=user)
+    due_at = timezone.now() - timedelta(minutes=80)
+    ImportChunkFactory.create_batch(STUCK + 1, batch=batch, received=received, due_at=due_at)
+
+    answer = post(phone, healthkit_body(quantity()))
+
+    assert (answer.status_code, answer.json()["code"], answer.json()["retry"]) == (status, code, "LATER")
+    assert 15 * 60 <= int(answer.headers["Retry-After"]) <= 25 * 60, "a quarter of the backlog's age, jittered"
 
 
 def test_an_unknown_error_stays_the_hosts_500(phone: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,10 +30,11 @@ def test_message_of_a_task_that_always_fails_becomes_a_dead_letter(
     with start_worker(TEST_TIME_LIMIT="1") as worker:
         sender.send_task("fail", [str(failing)])
         sender.send_task("note_and_sleep", [str(too_slow), 60])
+        sender.send_task("a_task_of_a_newer_release")
 
-        both_died = wait_until(lambda: message_count(emulator, url=queue.dead_letter_url) == 2, timeout=30)
+        all_died = wait_until(lambda: message_count(emulator, url=queue.dead_letter_url) == 3, timeout=30)
 
-    assert both_died, worker.log
+    assert all_died, worker.log
     assert len(processes(failing)) == MAX_RECEIVES
     assert len(processes(too_slow)) == MAX_RECEIVES
 

@@ -5,16 +5,28 @@ from __future__ import annotations
 from django_healthkit_ingest.models.batch import ImportBatch
 from django_healthkit_ingest.models.chunk import ImportChunk, RejectedSample
 from django_healthkit_ingest.models.database import database
-from django_healthkit_ingest.models.sample import HealthSample, Tombstone
+from django_healthkit_ingest.models.memory import Membership, Tally, Tombstone, Trace
+from django_healthkit_ingest.models.sample import HealthSample, SampleSeries, Statistic
 from django_healthkit_ingest.models.source import Source, TypeIdentifier
+from django_healthkit_ingest.models.switch import Switch
+from django_healthkit_ingest.models.sync_state import SyncState
+from django_healthkit_ingest.models.upload import ImportUpload
 
 __all__ = [
     "HealthSample",
     "ImportBatch",
     "ImportChunk",
+    "ImportUpload",
+    "Membership",
     "RejectedSample",
+    "SampleSeries",
     "Source",
+    "Statistic",
+    "Switch",
+    "SyncState",
+    "Tally",
     "Tombstone",
+    "Trace",
     "TypeIdentifier",
     "database",
 ]

@@ -15,7 +15,9 @@ class ImportChunk(Books):
     """One slice of a batch: the unit of work, of retry and of transaction, and the outbox of its own message.
 
     ``payload`` is a JSON array of raw records, zstd-compressed, never changed, NULL once purged. ``claim_no`` is the
-    fence: whoever completes the chunk must hold the newest claim.
+    fence: whoever completes the chunk must hold the newest claim. ``due_at`` is since when the chunk has been waiting
+    for a worker; sending its message again does not change it. ``set_aside`` are the places, in the request's array, of
+    records that every run leaves out and rejects, because workers died of them.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -37,8 +39,10 @@ class ImportChunk(Books):
     sent_at = models.DateTimeField(null=True, blank=True)
     sent_count = models.PositiveSmallIntegerField(default=0)
     not_before = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=64, blank=True, default="")
+    set_aside = models.JSONField(null=True, blank=True)
 
     objects = ImportChunkQuerySet.as_manager()
 
@@ -54,6 +58,11 @@ class ImportChunk(Books):
                 name="hki_chunk_unfinished",
             ),
             models.Index(fields=["finished_at"], condition=Q(payload__isnull=False), name="hki_chunk_purgeable"),
+            models.Index(
+                fields=["due_at"],
+                condition=Q(status=Status.PENDING.value, due_at__isnull=False),
+                name="hki_chunk_due",
+            ),
         ]
 
     def __str__(self) -> str:

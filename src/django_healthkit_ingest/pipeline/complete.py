@@ -9,20 +9,18 @@ from dataclasses import asdict, dataclass
 from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
-from django_healthkit_ingest.conf import get_format, get_registry
-from django_healthkit_ingest.core.encodings import decompress
 from django_healthkit_ingest.core.samples import (
     Deletion,
     Rejected,
     Sample,
-    Section,
     Source,
     Statistic,
     Statistics,
 )
-from django_healthkit_ingest.exceptions import PayloadUnavailable
+from django_healthkit_ingest.core.states import Status
 from django_healthkit_ingest.models import HealthSample, ImportChunk, RejectedSample, database
 from django_healthkit_ingest.pipeline.failures import CONFLICT_TRIES, LostClaim, is_conflict
+from django_healthkit_ingest.pipeline.read import read
 from django_healthkit_ingest.pipeline.store.copies import Place
 from django_healthkit_ingest.pipeline.store.locks import Scope, lock_user, read_committed
 from django_healthkit_ingest.pipeline.store.merge import merge
@@ -68,10 +66,11 @@ class _Records:
             yield from record.values
 
 
-def complete(chunk: ImportChunk) -> None:
+def complete(chunk: ImportChunk) -> Mapping[str, int]:
     """Store the chunk's records and complete it, in one transaction: a repeat or a second worker changes nothing.
 
-    Raises LostClaim, and what ``failures`` sorts: domain errors, database errors.
+    Answers the chunk's books: outcomes and effects. Raises LostClaim, and what ``failures`` sorts: domain errors,
+    database errors.
     """
     using = database()
     records = _parse(chunk)
@@ -83,13 +82,14 @@ def complete(chunk: ImportChunk) -> None:
                 if not nested:
                     read_committed(using)
                 effect = _store(chunk, records, references=references, using=using)
-                _close(chunk, records, books=effect.books, using=using)
+                _close(chunk, records, books=_books(records, effect), using=using)
                 transaction.on_commit(lambda: _announce(chunk, records, effect), using=using, robust=True)  # noqa: B023
         except OperationalError as error:
             if nested or not tries_left or not is_conflict(error):
                 raise
         else:
-            return
+            break
+    return _books(records, effect)
 
 
 def rehearse(chunk: ImportChunk) -> Mapping[str, int]:
@@ -100,27 +100,21 @@ def rehearse(chunk: ImportChunk) -> Mapping[str, int]:
     using = database()
     records = _parse(chunk)
     with transaction.atomic(using=using):
-        lock_user(
-            chunk.user_id, scope=Scope.SAMPLES, using=using
-        )  # before anything is read: SQLite then has one writer
+        # Before anything is read: SQLite then has one writer.
+        lock_user(chunk.user_id, scope=Scope.SAMPLES, using=using)
         references = _references(records, chunk=chunk, using=using)
         effect = _store(chunk, records, references=references, using=using)
+        _replace_rejections(chunk, records.rejections, using=using)
+        books = _books(records, effect)
+        ImportChunk.objects.using(using).filter(pk=chunk.pk).update(
+            status=Status.COMPLETED, **books
+        )  # do they balance?
         transaction.set_rollback(True, using=using)
-    return {**effect.books, "rejected": len(records.rejections)}
+    return books
 
 
 def _parse(chunk: ImportChunk) -> _Records:
-    if chunk.payload is None:
-        raise PayloadUnavailable("The payload was purged; only the phone can send these records again.")
-    parsed = list(
-        get_format(chunk.batch.format).parse(
-            decompress(bytes(chunk.payload)),
-            section=Section(chunk.section),
-            first_index=chunk.first_index,
-            time_zone=chunk.batch.time_zone or None,
-            registry=get_registry(),
-        )
-    )
+    parsed = list(read(chunk))
     return _Records(
         samples=[each for each in parsed if isinstance(each, Sample)],
         statistics=[each for each in parsed if isinstance(each, Statistics)],
@@ -180,9 +174,13 @@ def _close(chunk: ImportChunk, records: _Records, *, books: Mapping[str, int], u
     for record in records.statistics:
         unknown.update({value.identifier for value in record.values if not value.known})
     mine = ImportChunk.objects.using(using).filter(pk=chunk.pk)
-    whole = {**books, "rejected": len(records.rejections), "unknown_types": dict(unknown)}
+    whole = {**books, "unknown_types": dict(unknown)}
     if not mine.complete(claim_no=chunk.claim_no, now=timezone.now(), books=whole):
         raise LostClaim
+
+
+def _books(records: _Records, effect: _Effect) -> Mapping[str, int]:
+    return {**effect.books, "rejected": len(records.rejections)}
 
 
 def _replace_rejections(chunk: ImportChunk, rejections: Sequence[Rejected], *, using: str) -> None:

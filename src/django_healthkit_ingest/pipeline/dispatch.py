@@ -8,8 +8,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from django_healthkit_ingest.conf import get_settings
+from django_healthkit_ingest.core.states import Pausable
 from django_healthkit_ingest.models import ImportChunk, database
 from django_healthkit_ingest.pipeline.store.locks import Scope, lock_user
+from django_healthkit_ingest.pipeline.switches import is_paused
 from django_healthkit_ingest.queues import PROCESS_CHUNK, enqueue
 
 
@@ -18,11 +20,13 @@ def dispatch(*, user_id: Any, lane: str) -> int:
 
     The window is per user and lane and not per batch, because a phone posts one backfill as many bodies. The rows say
     first that a message is sent, and then it is sent: a crash between the two looks like a lost message, which sweep
-    finds; the other way round the window would leak.
+    finds; the other way round the window would leak. While processing is paused nothing goes out.
     """
+    if is_paused(Pausable.PROCESSING):
+        return 0
     sent = 0
     for chunk_id in _reserve(user_id=user_id, lane=lane):
-        if enqueue(PROCESS_CHUNK, chunk_id=chunk_id):
+        if enqueue(PROCESS_CHUNK, user_id=user_id, lane=lane, chunk_id=chunk_id):
             sent += 1
         else:
             ImportChunk.objects.using(database()).filter(pk=chunk_id).mark_unsent()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError, connections
 
 from django_healthkit_ingest.exceptions import HealthKitIngestError
@@ -39,9 +42,32 @@ class SplitCrashed(Exception):
     """The same, while a file was being cut into chunks."""
 
 
+class AcceptCrashed(Exception):
+    """The same, while a body was being stored: the host's web server logs what a view raises."""
+
+
+class TaskCrashed(Exception):
+    """The same, in the rest of a task: sending messages, closing batches, sweeping."""
+
+
+@contextmanager
+def quoting_nothing(task: str) -> Iterator[None]:
+    """Whatever leaves the block has a text of ours: workers log it, and PostgreSQL's own quote rows."""
+    try:
+        yield
+    except (ChunkCrashed, SplitCrashed, ImproperlyConfigured):
+        raise
+    except Exception as error:  # noqa: BLE001 - raised again, without its text
+        raise TaskCrashed(f"{task}: {_name(error)}").with_traceback(error.__traceback__) from None
+
+
 def crashed(error: Exception, *, chunk_id: int) -> ChunkCrashed:
     """The error to raise in its place, with its traceback; the message comes back and attempts end it one day."""
     return ChunkCrashed(f"Chunk {chunk_id}: {_name(error)}").with_traceback(error.__traceback__)
+
+
+def accept_crashed(error: Exception) -> AcceptCrashed:
+    return AcceptCrashed(f"A body: {_name(error)}").with_traceback(error.__traceback__)
 
 
 def split_crashed(error: Exception, *, upload_id: int) -> SplitCrashed:

@@ -65,31 +65,39 @@ class Rehearsed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
+class Found:
     ready: Sequence[tuple[Any, int]]
     """User and batch, sorted."""
     unfinished: int
     purged: int
 
 
-def replay(*, overrule: bool = False, **selection: Unpack[Selection]) -> Replayed:
+def replay(*, overrule: bool = False, include_set_aside: bool = False, **selection: Unpack[Selection]) -> Replayed:
     """Put the chunks back to PENDING and their batches to PROCESSING; workers do the rest, as with any chunk.
 
     Only finished batches. A row is replaced where today's reading of its record has the higher rank: a newer
     normaliser's, or one that knows the type. ``overrule`` makes today's reading replace the selected batches' rows
-    whatever the rank, for a host that has changed a type it knew already.
+    whatever the rank, for a host that has changed a type it knew already. ``include_set_aside`` runs the records again
+    that ``bisect`` has set aside, for a host that has mended what killed its workers.
 
     Raises PayloadUnavailable if a payload is gone and ``skip_purged`` is not set; nothing is changed then.
     """
     using = database()
-    found = _find(using=using, **selection)
+    found = find(using=using, **selection)
     only_failed = selection.get("only_failed", False)
     batches = chunks = 0
     for user_id, of_user in groupby(found.ready, key=lambda pair: pair[0]):
         batch_ids = [batch_id for _, batch_id in of_user]
         for first in range(0, len(batch_ids), BATCHES_AT_ONCE):
             some = batch_ids[first : first + BATCHES_AT_ONCE]
-            reopened = _reopen(some, user_id=user_id, only_failed=only_failed, overrule=overrule, using=using)
+            reopened = _reopen(
+                some,
+                user_id=user_id,
+                only_failed=only_failed,
+                overrule=overrule,
+                include_set_aside=include_set_aside,
+                using=using,
+            )
             batches += reopened[0]
             chunks += reopened[1]
     return Replayed(batches=batches, chunks=chunks, unfinished=found.unfinished, purged=found.purged)
@@ -103,7 +111,7 @@ def rehearse_replay(*, overrule: bool = False, **selection: Unpack[Selection]) -
     """
     using = database()
     only_failed = selection.get("only_failed", False)
-    for user_id, batch_id in _find(using=using, **selection).ready:
+    for user_id, batch_id in find(using=using, **selection).ready:
         chunks = _chunks(only_failed=only_failed, using=using).filter(batch_id=batch_id).order_by("index")
         places = list(chunks.values_list("pk", "batch__uuid"))
         counts: Counter[str] = Counter()
@@ -115,7 +123,7 @@ def rehearse_replay(*, overrule: bool = False, **selection: Unpack[Selection]) -
             yield Rehearsed(batch=uuid, chunks=len(places), counts={name: n for name, n in counts.items() if n})
 
 
-def _find(
+def find(
     *,
     batch: ImportBatch | None = None,
     user_id: Any = None,
@@ -123,7 +131,7 @@ def _find(
     only_failed: bool = False,
     skip_purged: bool = False,
     using: str,
-) -> _Found:
+) -> Found:
     if batch is None and user_id is None and identifier is None and not only_failed:
         raise ValueError("Name a batch, a user or a type, or ask for failed chunks only.")
     mine = ImportChunk.objects.using(using).filter(batch=OuterRef("pk"))
@@ -152,7 +160,7 @@ def _find(
             f"{purged} of the batches have no payload any more; only the phone can send these records again. Skip such"
             " batches to replay the others, and raise PAYLOAD_RETENTION to keep payloads longer."
         )
-    return _Found(ready=ready, unfinished=unfinished, purged=purged)
+    return Found(ready=ready, unfinished=unfinished, purged=purged)
 
 
 def _holding(identifier: str, *, among: ImportBatchQuerySet, using: str) -> set[int]:
@@ -171,7 +179,13 @@ def _holding(identifier: str, *, among: ImportBatchQuerySet, using: str) -> set[
 
 
 def _reopen(
-    batch_ids: Sequence[int], *, user_id: Any, only_failed: bool, overrule: bool, using: str
+    batch_ids: Sequence[int],
+    *,
+    user_id: Any,
+    only_failed: bool,
+    overrule: bool,
+    include_set_aside: bool,
+    using: str,
 ) -> tuple[int, int]:
     """How many batches and chunks; those erased or taken by another replay since they were found are left alone."""
     with transaction.atomic(using=using):
@@ -182,6 +196,8 @@ def _reopen(
         ended = chunks.count()
         if overrule:
             _yield_rows(list(lanes), user_id=user_id, using=using)
+        if include_set_aside:
+            chunks.include_set_aside()
         reopened = chunks.reopen()
         if reopened != ended:
             raise PayloadUnavailable("A payload was purged this moment; only the phone can send these records again.")

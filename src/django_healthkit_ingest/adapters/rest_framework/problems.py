@@ -12,7 +12,7 @@ from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from django_healthkit_ingest.exceptions import HealthKitIngestError
+from django_healthkit_ingest.exceptions import HealthKitIngestError, TryLater
 
 logger = logging.getLogger("django_healthkit_ingest")
 
@@ -45,6 +45,8 @@ ANSWERS = {
     "unsupported_encoding": Answer(415, "FIX"),
     "idempotency_mismatch": Answer(422, "FIX"),
     "rate_limited": Answer(429, "LATER"),
+    "user_backlog_full": Answer(429, "LATER"),
+    "backlog_full": Answer(503, "LATER"),
     "unavailable": Answer(503, "LATER"),
 }
 
@@ -69,9 +71,12 @@ def problem(
 def to_problem(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler for our views; None lets an unknown error become the host's 500."""
     if isinstance(error, HealthKitIngestError) and error.code in ANSWERS:
-        return problem(
+        response = problem(
             error.code, title=error.title, detail=error.detail, errors=[asdict(each) for each in error.errors]
         )
+        if isinstance(error, TryLater):
+            response["Retry-After"] = str(error.retry_after)
+        return response
     if isinstance(error, OperationalError | InterfaceError):
         logger.error("The database is away (%s): asked the client to come back.", type(error).__name__)
         return unavailable()
