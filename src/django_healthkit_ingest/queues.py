@@ -15,10 +15,10 @@ from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
-import kombu
 from celery import current_app
 from django.db import connections
 from django.utils.crypto import salted_hmac
@@ -38,8 +38,8 @@ MESSAGE_VERSION = 1
 MAX_DELAY = timedelta(seconds=900)
 """SQS refuses a longer ``DelaySeconds``."""
 
-GROUPS_SINCE_KOMBU = (5, 7)
-"""Older ones take a ``MessageGroupId`` and drop it, unless the queue is FIFO."""
+SENDS_GROUPS = tuple(int(part) for part in version("kombu").split(".")[:2]) >= (5, 7)
+"""An older kombu takes a ``MessageGroupId`` and drops it, unless the queue is FIFO."""
 
 DEFAULT_TIME_LIMIT = 300
 MAX_HANGING_PUBLISHES = 8
@@ -49,10 +49,12 @@ _publishing = threading.BoundedSemaphore(MAX_HANGING_PUBLISHES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What a broker is given: a task's name and ids."""
+    """What a broker is given: a task's name and ids; and what decides about its way."""
 
     name: str
     ids: Mapping[str, Any]
+    user_id: Any = None
+    lane: str = Lane.LIVE
     delay: timedelta | None = None
 
 
@@ -122,7 +124,7 @@ def enqueue(
     """
     captured = _captured.get()
     if captured is not None:
-        captured.append(Message(name=name, ids=ids, delay=delay))
+        captured.append(Message(name=name, ids=ids, user_id=user_id, lane=lane, delay=delay))
         return True
     if current_app.conf.task_always_eager:
         return _run_here(Message(name=name, ids=ids))
@@ -131,8 +133,8 @@ def enqueue(
     queue = queue_for(name, lane=lane)
     if queue is not None:
         options["queue"] = queue
-    if is_on_sqs():
-        options.update(_grouped(name if user_id is None else user_id))
+    if SENDS_GROUPS and is_on_sqs():
+        options["MessageGroupId"] = fairness_group(name if user_id is None else user_id)
     options.update(_delayed(delay))
     kwargs = _arguments(ids)
     patience = get_settings().publish_timeout
@@ -173,12 +175,6 @@ def _run_here(first: Message) -> bool:
 
 def is_on_sqs() -> bool:
     return bool(current_app.connection_for_write().transport_cls == "sqs")
-
-
-def _grouped(whose: object) -> dict[str, Any]:
-    if kombu.VERSION[:2] < GROUPS_SINCE_KOMBU:
-        return {}
-    return {"MessageGroupId": fairness_group(whose)}
 
 
 def _delayed(delay: timedelta | None) -> dict[str, Any]:

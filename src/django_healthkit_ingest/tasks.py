@@ -14,9 +14,11 @@ from celery import Task, shared_task
 from django_healthkit_ingest import queues
 from django_healthkit_ingest.models import ImportBatch, database
 from django_healthkit_ingest.pipeline.dispatch import dispatch
+from django_healthkit_ingest.pipeline.failures import quoting_nothing
 from django_healthkit_ingest.pipeline.process import process
 from django_healthkit_ingest.pipeline.split import split
 from django_healthkit_ingest.pipeline.sweep import sweep
+from django_healthkit_ingest.sqs.depth import measure_queues
 
 _POLICY: dict[str, Any] = {
     "acks_late": True,
@@ -31,24 +33,29 @@ _POLICY: dict[str, Any] = {
 @shared_task(name=queues.DISPATCH_BATCH, **_POLICY)
 def dispatch_batch(*, batch_id: int, **_later: object) -> None:
     """Fill the window of the batch's user and lane. Keywords of a newer release are ignored."""
-    batches = ImportBatch.objects.using(database()).filter(pk=batch_id)
-    for user_id, lane in batches.values_list("user_id", "lane"):
-        dispatch(user_id=user_id, lane=lane)
+    with quoting_nothing("dispatch_batch"):
+        batches = ImportBatch.objects.using(database()).filter(pk=batch_id)
+        for user_id, lane in batches.values_list("user_id", "lane"):
+            dispatch(user_id=user_id, lane=lane)
 
 
 @shared_task(name=queues.PROCESS_CHUNK, bind=True, **_POLICY)
 def process_chunk(self: Task[Any, Any], *, chunk_id: int, **_later: object) -> None:
     """See one chunk through, as the task run that SQS knows."""
-    process(chunk_id=chunk_id, task_id=self.request.id or "")
+    with quoting_nothing("process_chunk"):
+        process(chunk_id=chunk_id, task_id=self.request.id or "")
 
 
 @shared_task(name=queues.SPLIT_UPLOAD, bind=True, **_POLICY)
 def split_upload(self: Task[Any, Any], *, upload_id: int, **_later: object) -> None:
     """Cut the next part of an uploaded file into chunks; a file that is not done sends itself the next message."""
-    split(upload_id=upload_id, task_id=self.request.id or "")
+    with quoting_nothing("split_upload"):
+        split(upload_id=upload_id, task_id=self.request.id or "")
 
 
 @shared_task(name=queues.SWEEP, **_POLICY)
 def sweep_stale(**_later: object) -> None:
     """For hosts that run beat; others run ``manage.py healthkit_ingest_sweep`` on a schedule."""
-    sweep()
+    with quoting_nothing("sweep"):
+        sweep()
+        measure_queues()

@@ -105,6 +105,17 @@ def test_hosts_own_description_of_the_queue_wins() -> None:
     assert options["region"] == "us-east-2"
 
 
+def test_second_queue_is_known_to_kombu_and_to_the_worker() -> None:
+    settings = celery_settings(queue_url=QUEUE_URL, backfill_queue_url=f"{QUEUE_URL}-history")
+
+    assert options_of(settings)["predefined_queues"] == {
+        "apple-health-imports": {"url": QUEUE_URL},
+        "apple-health-backfill": {"url": f"{QUEUE_URL}-history"},
+    }
+    assert settings["CELERY_TASK_DEFAULT_QUEUE"] == "apple-health-imports"
+    assert set(configured(settings).amqp.queues) == {"apple-health-imports", "apple-health-backfill"}
+
+
 @pytest.mark.parametrize("broker_url", ["redis://localhost:6379/0", "memory://", "amqp://localhost"])
 def test_other_brokers_get_the_policy_and_no_sqs(broker_url: str) -> None:
     settings = celery_settings(broker_url=broker_url, CELERY_BROKER_TRANSPORT_OPTIONS={"mine": 1})
@@ -163,6 +174,7 @@ def test_queue_url_may_be_missing_on_an_emulator(monkeypatch: pytest.MonkeyPatch
         ({"queue_url": QUEUE_URL, "endpoint_url": "http://key:secret@localhost"}, "endpoint_url"),
         ({"queue_url": QUEUE_URL, "endpoint_url": "http://a", "broker_url": "sqs://localhost"}, "endpoint_url"),
         ({"queue_url": QUEUE_URL, "default_queue": False}, "predefined_queues"),
+        ({"queue_url": QUEUE_URL, "backfill_queue_url": "b", "default_queue": False}, "predefined_queues"),
     ],
 )
 def test_traps_are_refused_by_the_parameters_name(parameters: dict[str, Any], named: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
-from django.db import IntegrityError, transaction
+from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from django_healthkit_ingest.conf import find_format, get_registry, get_settings
@@ -23,7 +23,10 @@ from django_healthkit_ingest.exceptions import (
     InvalidEnvelope,
 )
 from django_healthkit_ingest.models import ImportBatch, ImportChunk, database
+from django_healthkit_ingest.pipeline.failures import accept_crashed
 from django_healthkit_ingest.pipeline.finish import finish
+from django_healthkit_ingest.pipeline.pressure import check_backlog
+from django_healthkit_ingest.pipeline.switches import check_intake
 from django_healthkit_ingest.queues import DISPATCH_BATCH, enqueue, in_this_context
 from django_healthkit_ingest.signals import batch_accepted
 
@@ -53,8 +56,10 @@ def accept(
     durability itself, begin with the caller's commit: do not answer 202 before it.
 
     Raises InvalidBody's children for bytes that can never succeed, IdempotencyMismatch for a used key with another
-    body. Nothing is stored then.
+    body, and TryLater's children while intake is paused or the workers are too far behind; a repeat is answered even
+    then, unless intake is paused. Nothing is stored when it raises.
     """
+    check_intake()
     limits = get_settings()
     if len(body) > limits.max_body_bytes:
         raise BodyTooLarge("Send fewer records in one request.")
@@ -65,6 +70,7 @@ def accept(
     known = replayed(user_id=user.pk, key=idempotency_key, digest=digest)
     if known is not None:
         return known
+    check_backlog(user_id=user.pk)
     wire = find_format(decoded, name=format)
     envelope = wire.split(decoded, time_zone=time_zone)
     device_id = agree("device", device, (envelope.device or {}).get("id")) or ""
@@ -152,10 +158,10 @@ def _commit(batch: ImportBatch, envelope: Envelope, *, chunk_size: int) -> Impor
             batch.save(using=using, force_insert=True)
             ImportChunk.objects.using(using).bulk_create(chunks)
             transaction.on_commit(in_this_context(lambda: _after(batch)), using=using, robust=True)
-    except IntegrityError:
+    except (IntegrityError, DataError) as error:
         twin = replayed(user_id=batch.user_id, key=batch.idempotency_key, digest=batch.body_sha256)
         if twin is None:
-            raise
+            raise accept_crashed(error) from None
         return twin
     return batch
 
@@ -168,10 +174,22 @@ def _slices(envelope: Envelope, *, size: int) -> Iterator[tuple[Section, int, li
 
 def _after(batch: ImportBatch) -> None:
     batch_accepted.send_robust(sender=ImportBatch, batch=batch)
-    if batch.chunk_count:
-        enqueue(DISPATCH_BATCH, user_id=batch.user_id, lane=batch.lane, batch_id=batch.pk)
-    else:
+    if not batch.chunk_count:
         finish(batch_id=batch.pk)
+    elif not enqueue(DISPATCH_BATCH, user_id=batch.user_id, lane=batch.lane, batch_id=batch.pk):
+        _wait(batch)
+
+
+def _wait(batch: ImportBatch) -> None:
+    """No message got out: unless something of this user's is waiting already, the first chunk does from now on.
+
+    While the broker is away nothing is dispatched, and the backlog would look empty.
+    """
+    chunks = ImportChunk.objects.using(database())
+    mine = chunks.filter(user_id=batch.user_id, lane=batch.lane).unfinished()
+    if not mine.filter(due_at__isnull=False).exists():
+        now = timezone.now()
+        chunks.filter(pk__in=list(mine.waiting(now=now).values_list("pk", flat=True)[:1])).mark_due(now=now)
 
 
 def replayed(*, user_id: Any, key: str | None, digest: str) -> ImportBatch | None:

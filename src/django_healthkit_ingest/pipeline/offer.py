@@ -20,6 +20,7 @@ from django.utils import timezone
 from django_healthkit_ingest.exceptions import InvalidEnvelope, InvalidUpload, UnknownUpload
 from django_healthkit_ingest.models import ImportBatch, database
 from django_healthkit_ingest.pipeline.files import IMPORTED_WITHIN, check_size, file_name, file_storage
+from django_healthkit_ingest.pipeline.switches import check_intake
 
 MEDIA_TYPE = "application/octet-stream"
 """Signed along, so it must be sent along: HTTP clients add a media type of their own otherwise."""
@@ -38,6 +39,8 @@ class Offer:
 
 
 def offer_upload(*, user: Any) -> Offer:
+    """Raises IntakePaused."""
+    check_intake()
     uuid = uuid4()
     return Offer(
         token=_signer(user).sign(str(uuid)), url=_presigned(file_name(uuid)), expires_at=timezone.now() + SENT_WITHIN
@@ -58,8 +61,9 @@ def receive(pieces: Iterable[bytes], *, token: str, user: Any) -> None:
     """Store the bytes of an offered upload; sent again before it is imported, they replace the first.
 
     They are collected in a temporary file, so that what breaks off or is too large never reaches the storage. Raises
-    what ``read_token`` raises, BodyTooLarge as soon as it is, and InvalidEnvelope for nothing at all.
+    what ``read_token`` raises, BodyTooLarge as soon as it is, InvalidEnvelope for nothing at all, and IntakePaused.
     """
+    check_intake()
     uuid = read_token(token, user=user, max_age=SENT_WITHIN)
     if ImportBatch.objects.using(database()).filter(uuid=uuid).exists():
         raise InvalidUpload("This upload is imported already; ask for a new one.")

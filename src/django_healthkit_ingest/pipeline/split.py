@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from django_healthkit_ingest.conf import get_format, get_settings
 from django_healthkit_ingest.core.formats.base import FileFormat
+from django_healthkit_ingest.core.states import Pausable
 from django_healthkit_ingest.exceptions import PayloadUnavailable, UnknownFormat
 from django_healthkit_ingest.models import ImportBatch, ImportUpload, database
 from django_healthkit_ingest.pipeline.cut import Cut
@@ -28,6 +29,7 @@ from django_healthkit_ingest.pipeline.failures import (
 )
 from django_healthkit_ingest.pipeline.files import delete_files, file_storage
 from django_healthkit_ingest.pipeline.finish import finish
+from django_healthkit_ingest.pipeline.switches import is_paused
 from django_healthkit_ingest.queues import SPLIT_UPLOAD, enqueue, lease
 
 logger = logging.getLogger("django_healthkit_ingest")
@@ -39,12 +41,14 @@ STEP_SHARE_OF_LEASE = 0.2
 def split(*, upload_id: int, task_id: str) -> None:
     """Take the upload one step further, then send its chunks and close its batch, whatever the claim said.
 
-    Errors that ``failures`` does not sort escape as SplitCrashed: the message is not acknowledged and comes back.
+    Errors that ``failures`` does not sort escape as SplitCrashed: the message is not acknowledged and comes back. While
+    processing is paused the step is not taken; the message is used up, and sweep sends the next one after the pause.
     """
-    upload = _claim(upload_id=upload_id, task_id=task_id)
-    if upload is not None:
-        _run(upload)
     uploads = ImportUpload.objects.using(database()).filter(pk=upload_id)
+    if is_paused(Pausable.PROCESSING):
+        uploads.put_back(task_id=task_id, now=timezone.now())
+    elif (upload := _claim(upload_id=upload_id, task_id=task_id)) is not None:
+        _run(upload)
     for batch_id, user_id, lane in uploads.values_list("batch_id", "batch__user_id", "batch__lane"):
         dispatch(user_id=user_id, lane=lane)
         finish(batch_id=batch_id)
@@ -80,7 +84,7 @@ def _give_up(upload: ImportUpload, *, code: str) -> None:
         mine = ImportUpload.objects.using(using).filter(pk=upload.pk)
         if mine.end(claim_no=upload.claim_no, now=timezone.now(), code=code):
             ImportBatch.objects.using(using).filter(pk=upload.batch_id).end_split()
-            logger.error("Upload %s is FAILED: %s.", upload.pk, code)
+            logger.error("Upload %s is FAILED: %s.", upload.pk, code, extra=_ids(upload))
 
 
 def _run(upload: ImportUpload) -> None:
@@ -90,14 +94,14 @@ def _run(upload: ImportUpload) -> None:
         elif not _step(upload):
             _send_next(upload)
     except LostClaim:
-        logger.info("Upload %s was taken over by another worker.", upload.pk)
+        logger.info("Upload %s was taken over by another worker.", upload.pk, extra=_ids(upload))
     except PERMANENT as error:
         _give_up(upload, code=error.code)
     except FileNotFoundError:
         _give_up(upload, code=PayloadUnavailable.code)
     except TRANSIENT_OF_FILES as error:
         drop_broken_connection()
-        logger.warning("Upload %s is put back (%s).", upload.pk, type(error).__name__)
+        logger.warning("Upload %s is put back (%s).", upload.pk, type(error).__name__, extra=_ids(upload))
         _send_next(upload, delay=backoff(upload.attempts))
     except ImproperlyConfigured:
         raise
@@ -135,6 +139,11 @@ def _step(upload: ImportUpload) -> bool:
 def _send_next(upload: ImportUpload, *, delay: timedelta | None = None) -> None:
     mine = ImportUpload.objects.using(database()).filter(pk=upload.pk)
     paused = mine.pause(claim_no=upload.claim_no, now=timezone.now())
-    whose = {"user_id": upload.batch.user_id, "lane": upload.batch.lane}
-    if paused and not enqueue(SPLIT_UPLOAD, delay=delay, upload_id=upload.pk, **whose):
+    whose, lane = upload.batch.user_id, upload.batch.lane
+    if paused and not enqueue(SPLIT_UPLOAD, user_id=whose, lane=lane, delay=delay, upload_id=upload.pk):
         mine.mark_unsent()
+
+
+def _ids(upload: ImportUpload) -> dict[str, int]:
+    """For ``extra`` of what is logged about the upload."""
+    return {"upload_id": upload.pk, "batch_id": upload.batch_id}

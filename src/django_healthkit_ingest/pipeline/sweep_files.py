@@ -9,9 +9,11 @@ from datetime import timedelta
 from django.utils import timezone
 
 from django_healthkit_ingest.conf import get_settings
+from django_healthkit_ingest.core.states import Pausable
 from django_healthkit_ingest.models import ImportUpload, database
 from django_healthkit_ingest.pipeline.files import FOLDER, IMPORTED_WITHIN, delete_files, file_storage
 from django_healthkit_ingest.pipeline.split import delete_file
+from django_healthkit_ingest.pipeline.switches import is_paused
 from django_healthkit_ingest.queues import SPLIT_UPLOAD, enqueue
 
 logger = logging.getLogger("django_healthkit_ingest")
@@ -22,15 +24,18 @@ DELETED_AT_ONCE = 100
 
 def resend_uploads() -> int:
     """One message for each upload whose last one was lost or whose worker died; its claim counts the attempts."""
+    if is_paused(Pausable.PROCESSING):
+        return 0
     using = database()
     stale_after = get_settings().stale_after
     now = timezone.now()
     uploads = ImportUpload.objects.using(using)
     sent = 0
-    for upload_id in list(uploads.stranded(now=now, stale_after=stale_after).values_list("pk", flat=True)):
+    stranded = uploads.stranded(now=now, stale_after=stale_after)
+    for upload_id, user_id, lane in list(stranded.values_list("pk", "batch__user_id", "batch__lane")):
         mine = uploads.filter(pk=upload_id)
         if mine.stranded(now=now, stale_after=stale_after).mark_sent(now=now):
-            if enqueue(SPLIT_UPLOAD, upload_id=upload_id):
+            if enqueue(SPLIT_UPLOAD, user_id=user_id, lane=lane, upload_id=upload_id):
                 sent += 1
             else:
                 mine.mark_unsent()

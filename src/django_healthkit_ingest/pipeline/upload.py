@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.core.files import File
-from django.db import IntegrityError, transaction
+from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from django_healthkit_ingest.conf import get_format, get_formats
@@ -25,8 +25,11 @@ from django_healthkit_ingest.exceptions import (
 )
 from django_healthkit_ingest.models import ImportBatch, ImportUpload, database
 from django_healthkit_ingest.pipeline.accept import MAX_KEY, agree, replayed
+from django_healthkit_ingest.pipeline.failures import accept_crashed
 from django_healthkit_ingest.pipeline.files import check_size, delete_files, file_name, file_storage, measure
 from django_healthkit_ingest.pipeline.offer import read_token
+from django_healthkit_ingest.pipeline.pressure import check_backlog
+from django_healthkit_ingest.pipeline.switches import check_intake
 from django_healthkit_ingest.queues import SPLIT_UPLOAD, enqueue, in_this_context
 from django_healthkit_ingest.signals import batch_accepted
 
@@ -52,8 +55,9 @@ def accept_upload(
     batch has no ``body_sha256``. Messages and transactions: as for ``accept``.
 
     Raises UnknownFormat, InvalidEnvelope, BodyTooLarge, IdempotencyMismatch; for a token InvalidUpload (expired, or
-    its file has not arrived) and UnknownUpload (not this user's).
+    its file has not arrived) and UnknownUpload (not this user's); and TryLater's children, as ``accept`` does.
     """
+    check_intake()
     if idempotency_key is not None and not 0 < len(idempotency_key) <= MAX_KEY:
         raise InvalidEnvelope(f"The idempotency key must have 1 to {MAX_KEY} characters.")
     if any("\0" in str(text) for text in (idempotency_key, *chain(*(client or {}).items()))):
@@ -95,6 +99,7 @@ def _accept_file(batch: ImportBatch, file: File[bytes]) -> ImportBatch:
     known = replayed(user_id=batch.user_id, key=batch.idempotency_key, digest=batch.body_sha256)
     if known is not None:
         return known
+    check_backlog(user_id=batch.user_id)
     name = file_storage().save(file_name(batch.uuid), file)
     return _commit(batch, name=name, size=size)
 
@@ -104,6 +109,7 @@ def _accept_token(batch: ImportBatch, *, uuid: UUID) -> ImportBatch:
     known = _imported(batch)
     if known is not None:
         return known
+    check_backlog(user_id=batch.user_id)
     storage = file_storage()
     name = file_name(uuid)
     if not storage.exists(name):
@@ -137,10 +143,10 @@ def _commit(batch: ImportBatch, *, name: str, size: int) -> ImportBatch:
             batch.save(using=using, force_insert=True)
             upload.save(using=using, force_insert=True)
             transaction.on_commit(in_this_context(lambda: _after(batch, upload)), using=using, robust=True)
-    except IntegrityError:
+    except (IntegrityError, DataError) as error:
         twin = _winner(batch, name=name)
         if twin is None:
-            raise
+            raise accept_crashed(error) from None
         return twin
     return batch
 

@@ -21,6 +21,8 @@ def celery_settings(
     broker_url: str = "sqs://",
     queue_url: str = "",
     queue: str = "apple-health-imports",
+    backfill_queue_url: str = "",
+    backfill_queue: str = "apple-health-backfill",
     region: str = "",
     endpoint_url: str = "",
     default_queue: bool = True,
@@ -30,6 +32,7 @@ def celery_settings(
 
     ``queue_url`` is the SQS queue's URL; ``queue`` is the name Celery knows it by, the same as in
     ``HEALTHKIT_INGEST["QUEUES"]``. Keys come from boto3's own chain (a task role, the environment), never from here.
+    With a ``backfill_queue_url`` there is a second queue, for ``HEALTHKIT_INGEST["QUEUES"]["backfill"]`` to name.
     An Amazon queue URL names its region; ``region`` is for the others. ``endpoint_url`` is for an emulator or a VPC
     endpoint; without it botocore's ``AWS_ENDPOINT_URL_SQS`` is honoured. With a broker that is not SQS the tasks get
     the same treatment and the transport is left alone.
@@ -57,8 +60,7 @@ def celery_settings(
     if broker_url.lower().startswith("sqs:"):
         broker_url, transport = sqs_transport(
             broker_url=broker_url,
-            queue_url=queue_url,
-            queue=queue,
+            urls={queue: queue_url} | ({backfill_queue: backfill_queue_url} if backfill_queue_url else {}),
             region=region,
             endpoint_url=endpoint_url,
             options=_mapping(overrides.get(TRANSPORT_OPTIONS)),
@@ -74,7 +76,7 @@ def celery_settings(
                 "CELERY_TASK_CREATE_MISSING_QUEUES": False,
             }
         return settings | overrides
-    if set(queues) == {queue}:
+    if queues and set(queues) <= {queue, backfill_queue}:
         raise ImproperlyConfigured(
             "celery_settings(default_queue=False): kombu reaches predefined queues or any queue, never both. Pass "
             "CELERY_BROKER_TRANSPORT_OPTIONS with a 'predefined_queues' entry for each queue of your other tasks."

@@ -1,4 +1,4 @@
-"""Repairs of three defects of kombu's SQS transport that kill or stall a worker.
+"""Repairs of four defects of kombu's SQS transport that kill or stall a worker.
 
 Each guard first looks whether the defect is there, by doing what fails, and touches nothing but the SQS transport:
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial, wraps
 from importlib import import_module
 from io import BytesIO
@@ -49,6 +50,7 @@ def install(*, enabled: bool = True, poll_margin: float = POLL_MARGIN) -> tuple[
         ("empty_answer", fails_on_empty_answer, tolerate_empty_answer),
         ("poll_timeout", polls_without_timeout, partial(limit_poll, margin=poll_margin)),
         ("requeue_with_backoff", fails_on_requeue_with_backoff, requeue_without_backoff),
+        ("failed_requeue", keeps_slot_of_failed_requeue, release_slot_of_failed_requeue),
     )
     installed = []
     for name, is_needed, repair in guards:
@@ -166,6 +168,35 @@ def requeue_without_backoff() -> None:
             plain.reject(self, delivery_tag, requeue=True)
         else:
             original(self, delivery_tag, requeue=False)
+
+    sqs().QoS.reject = reject
+
+
+def keeps_slot_of_failed_requeue() -> bool:
+    def restore(message: object) -> None:
+        raise ConnectionError
+
+    released: set[str] = set()
+    qos = sqs().QoS.__new__(sqs().QoS)
+    qos._delivered = {"tag": SimpleNamespace()}
+    qos._quick_ack = released.add
+    qos.channel = SimpleNamespace(_restore_at_beginning=restore)
+    with suppress(ConnectionError):
+        qos.reject("tag", requeue=True)
+    return "tag" not in released
+
+
+def release_slot_of_failed_requeue() -> None:
+    """As kombu does where an acknowledgement fails. The message comes back when its visibility timeout is over."""
+    original = sqs().QoS.reject
+
+    @wraps(original)
+    def reject(self: Any, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 (kombu's signature)
+        try:
+            original(self, delivery_tag, requeue=requeue)
+        except Exception:
+            self._quick_ack(delivery_tag)
+            raise
 
     sqs().QoS.reject = reject
 

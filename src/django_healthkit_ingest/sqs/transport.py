@@ -34,22 +34,23 @@ DEFAULTS: Mapping[str, object] = {
 def sqs_transport(
     *,
     broker_url: str,
-    queue_url: str,
-    queue: str,
+    urls: Mapping[str, str],
     region: str,
     endpoint_url: str,
     options: Mapping[str, Any],
 ) -> tuple[str, dict[str, Any]]:
     """The broker URL and the transport options; the host's ``options`` win, its ``predefined_queues`` stay.
 
+    ``urls`` are our queues' by name, the default queue first; an empty one is found where there is an emulator.
     Raises ImproperlyConfigured in terms of ``celery_settings``'s parameters. No error text repeats a URL: there may be
     keys in it.
     """
     url, security = _broker(broker_url, endpoint_url=endpoint_url, is_secure=options.get("is_secure"))
     queues = dict(options.get("predefined_queues") or {})
-    if queue not in queues:
-        queues[queue] = {"url": queue_url or _emulated(queue, endpoint_url=endpoint_url)}
-    region = _region_of(queues[queue]["url"]) or region
+    for name, queue_url in urls.items():
+        if name not in queues:
+            queues[name] = {"url": queue_url or _emulated(name, endpoint_url=endpoint_url)}
+    region = _region_of(queues[next(iter(urls))]["url"]) or region
     return url, {
         **DEFAULTS,
         **({"region": region} if region else {}),
