@@ -41,8 +41,8 @@ def documented() -> ModuleType:
 
 
 def check_ids() -> list[str]:
-    source = (PACKAGE / "checks.py").read_text(encoding="utf-8")
-    return sorted(set(re.findall(r"healthkit_ingest\.[EW]\d{3}", source)))
+    sources = [module.read_text(encoding="utf-8") for module in (PACKAGE / "checks").glob("*.py")]
+    return sorted(set(re.findall(r"healthkit_ingest\.[EW]\d{3}", "".join(sources))))
 
 
 def command_names() -> list[str]:

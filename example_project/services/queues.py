@@ -36,7 +36,11 @@ def create_queue(sqs: SQS, *, name: str, visibility_timeout: int = 600, max_rece
     Without a redrive policy a task that fails for ever is received for ever (or deleted, by kombu's choice).
     """
     client = sqs_client(sqs)
-    dead_letter_url = client.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+    dead_letter_url = client.create_queue(
+        QueueName=f"{name}-dead",
+        # Longer than the queue's: a moved message keeps its first timestamp.
+        Attributes={"MessageRetentionPeriod": str(14 * 86400)},
+    )["QueueUrl"]
     attributes = client.get_queue_attributes(QueueUrl=dead_letter_url, AttributeNames=["QueueArn"])["Attributes"]
     redrive = {"deadLetterTargetArn": attributes["QueueArn"], "maxReceiveCount": str(max_receive_count)}
     url = client.create_queue(

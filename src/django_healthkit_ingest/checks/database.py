@@ -1,41 +1,14 @@
-"""System checks: what settings alone can show. None of them queries the database or the network."""
-
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
-from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from django_healthkit_ingest.conf import get_formats, get_registry, get_settings
 from django_healthkit_ingest.models import database
-from django_healthkit_ingest.pipeline.store.merge import ENGINES
-from django_healthkit_ingest.queues import lease
-
-
-@register("healthkit_ingest")
-def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """E001: ``HEALTHKIT_INGEST`` cannot be read. W001: messages would count as lost while their worker still runs."""
-    try:
-        options = get_settings()
-        get_formats()
-        get_registry()
-    except (ImproperlyConfigured, OSError, ValueError) as error:
-        return [Error(str(error), hint="Correct HEALTHKIT_INGEST in your settings.", id="healthkit_ingest.E001")]
-    if options.stale_after <= lease():
-        return [
-            Warning(
-                "STALE_AFTER is not longer than a claim's lease: sweep would re-send what is being worked on.",
-                hint="Keep HEALTHKIT_INGEST['STALE_AFTER'] above Celery's task_time_limit and the queue's visibility "
-                "timeout; 30 minutes is a good value.",
-                id="healthkit_ingest.W001",
-            )
-        ]
-    return []
+from django_healthkit_ingest.pipeline.store.staging import ENGINES
 
 
 @register(Tags.database, "healthkit_ingest")
@@ -73,11 +46,3 @@ def check_database(
             )
         )
     return messages
-
-
-@register("healthkit_ingest")
-def check_time_zone_support(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """E004: without ``USE_TZ`` Django would store instants as local times."""
-    if settings.USE_TZ:
-        return []
-    return [Error("USE_TZ is False.", hint="Set USE_TZ = True: samples are instants.", id="healthkit_ingest.E004")]
