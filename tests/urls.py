@@ -7,4 +7,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("health/", include("django_healthkit_ingest.adapters.rest_framework.urls")),
     path("", include("django_healthkit_ingest.adapters.rest_framework.compat_urls")),
+    path("", include("django_healthkit_ingest.adapters.health.urls")),
 ]

@@ -16,7 +16,9 @@ class HealthKitIngestConfig(AppConfig):
         from django_healthkit_ingest import checks, tasks  # noqa: F401
         from django_healthkit_ingest.conf import get_settings
         from django_healthkit_ingest.pipeline.erase import erase_deleted_user
-        from django_healthkit_ingest.sqs.guards import install_in_worker
+        from django_healthkit_ingest.sqs import digest, guards, heartbeat
 
-        install_in_worker(enabled=lambda: get_settings().sqs_guards)
+        guards.install_in_worker(enabled=lambda: get_settings().sqs_guards)
+        heartbeat.install_in_worker(file=lambda: heartbeat.chosen_file(get_settings().heartbeat_file))
+        digest.remember_in_worker()
         post_delete.connect(erase_deleted_user, sender=get_user_model(), dispatch_uid="healthkit_ingest.erase")

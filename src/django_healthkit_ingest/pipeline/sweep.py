@@ -12,11 +12,14 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from django_healthkit_ingest.conf import get_settings
-from django_healthkit_ingest.core.states import Status
+from django_healthkit_ingest.core.states import Pausable, Status
 from django_healthkit_ingest.models import ImportBatch, ImportChunk, Tally, database
+from django_healthkit_ingest.pipeline.backlog import oldest_age
 from django_healthkit_ingest.pipeline.dispatch import dispatch
 from django_healthkit_ingest.pipeline.finish import announce, finish
+from django_healthkit_ingest.pipeline.measures import chunks_failed, sweep_done
 from django_healthkit_ingest.pipeline.sweep_files import delete_old_files, resend_uploads
+from django_healthkit_ingest.pipeline.switches import paused
 
 ANNOUNCE_AFTER = timedelta(minutes=1)
 """Younger finished batches are being announced by the worker that closed them."""
@@ -64,6 +67,17 @@ def sweep() -> Swept:
         purged = chunks.all().purge_payloads(finished_before=now - options.payload_retention, limit=PURGED_AT_ONCE)
     tallies = purge_tallies()
     uploads = resend_uploads()
+    if expired:
+        exhausted = chunks.filter(status=Status.FAILED, finished_at=now, error_code="attempts_exhausted").count()
+        if exhausted:
+            chunks_failed(number=exhausted)
+    off = paused()
+    sweep_done(
+        repairs=expired + lost + finished + len(announced) + uploads,
+        oldest=oldest_age(),
+        processing_paused=Pausable.PROCESSING in off,
+        intake_paused=Pausable.INTAKE in off,
+    )
     files = delete_old_files()  # last: a storage that is away raises here, and the rest is done
     return Swept(
         leases_expired=expired,

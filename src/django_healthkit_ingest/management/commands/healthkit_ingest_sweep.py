@@ -7,8 +7,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from django_healthkit_ingest.pipeline.failures import quoting_nothing
 from django_healthkit_ingest.pipeline.sweep import sweep
 from django_healthkit_ingest.queues import connect
+from django_healthkit_ingest.sqs.depth import measure_queues
 
 
 class Command(BaseCommand):
@@ -19,7 +21,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         connect()
-        counts = asdict(sweep())
+        with quoting_nothing("sweep"):
+            counts = asdict(sweep())
+            measure_queues()
         if options["json"]:
             self.stdout.write(json.dumps(counts))
             return
