@@ -11,12 +11,12 @@ import gzip
 import json
 import os
 import secrets
+import subprocess
 import sys
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +24,7 @@ import django
 
 from example_project.demo import host
 from example_project.services.queues import create_queue
-from example_project.services.together import start_services
+from example_project.services.together import Services, start_services
 from tests.sqs.front import Front, wait_until
 
 SAMPLES = 10_000
@@ -49,30 +49,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__)
     parser.add_argument("--idle", type=int, default=60, metavar="SECONDS", help="how long to watch an idle worker")
     seconds: int = parser.parse_args().idle
-    with start_services(with_valkey=False, durable=True) as services, ExitStack() as stack:
+    with start_services(with_valkey=False, durable=True) as services:
         assert services.sqs is not None
-        queue = create_queue(services.sqs, name=host.QUEUE)
-        front = stack.enter_context(Front(services.sqs.endpoint_url))
-        os.environ.update(services.environment())
-        os.environ.update(replace(services.sqs, endpoint_url=front.url).environment())
-        os.environ.update(
-            CELERY_BROKER_URL="sqs://",
-            CELERY_APPLE_HEALTH_QUEUE_URL=queue.url,
-            DJANGO_ALLOWED_HOSTS="127.0.0.1",
-            DJANGO_SECRET_KEY=secrets.token_urlsafe(32),
-            DJANGO_SETTINGS_MODULE="example_project.settings",
-        )
-        django.setup()
-        from django.core.management import call_command
+        with Front(services.sqs.endpoint_url) as front:
+            measure(services, front=front, seconds=seconds)
 
-        call_command("migrate", verbosity=0)
-        url = stack.enter_context(host.api())
-        stack.enter_context(host.worker())
+
+def measure(services: Services, *, front: Front, seconds: int) -> None:
+    assert services.sqs is not None
+    queue = create_queue(services.sqs, name=host.QUEUE)
+    os.environ.update(services.environment())
+    os.environ.update(replace(services.sqs, endpoint_url=front.url).environment())
+    os.environ.update(
+        CELERY_BROKER_URL="sqs://",
+        CELERY_APPLE_HEALTH_QUEUE_URL=queue.url,
+        DJANGO_ALLOWED_HOSTS="127.0.0.1",
+        DJANGO_SECRET_KEY=secrets.token_urlsafe(32),
+        DJANGO_SETTINGS_MODULE="example_project.settings",
+    )
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    with host.api() as url, host.worker():
         for bodies in BODIES:
             show(f"{SAMPLES} samples in {bodies} bodies", cost(front, url=url, bodies=bodies))
         before = len(front.calls)
         time.sleep(seconds)
-        show_idle(Counter(call.action for call in front.calls[before:]), seconds=seconds)
+        show_idle(since(front, before), seconds=seconds)
+    # The worker is gone: what is counted now is the sweep's alone.
+    before = len(front.calls)
+    sweep = [sys.executable, "-m", "example_project.manage", "healthkit_ingest_sweep"]
+    subprocess.run(sweep, cwd=host.ROOT, stdout=subprocess.DEVNULL, check=True)
+    tell(f"a sweep with nothing to do: {counts(since(front, before)) or 'no request'}")
+
+
+def since(front: Front, before: int) -> Counter[str]:
+    return Counter(call.action for call in front.calls[before:])
 
 
 def cost(front: Front, *, url: str, bodies: int) -> Cost:
@@ -99,7 +112,7 @@ def cost(front: Front, *, url: str, bodies: int) -> Cost:
 
     rows_after, sizes_after = tables()
     return Cost(
-        requests=Counter(call.action for call in front.calls[requests:]),
+        requests=since(front, requests),
         rows=rows_after - rows,
         bytes=sizes_after - sizes,
         sent=sum(map(len, contents)),
@@ -160,9 +173,9 @@ def show(title: str, cost: Cost) -> None:
 
 
 def show_idle(requests: Counter[str], *, seconds: int) -> None:
-    from django.conf import settings
+    from example_project import settings
 
-    options: Mapping[str, float] = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    options: Mapping[str, float] = vars(settings)["CELERY_BROKER_TRANSPORT_OPTIONS"]
     expected = 3600 / (options["wait_time_seconds"] + options["polling_interval"])
     tell(f"idle for {seconds} s: {counts(requests)}")
     tell(f"  an hour      {requests.total() * 3600 / seconds:>10,.0f}  expected of the settings: {expected:,.0f}")

@@ -87,6 +87,7 @@ globals().update(
     celery_settings(
         broker_url=os.environ.get("CELERY_BROKER_URL", "sqs://"),
         queue_url=os.environ.get("CELERY_APPLE_HEALTH_QUEUE_URL", ""),
+        backfill_queue_url=os.environ.get("CELERY_APPLE_HEALTH_BACKFILL_QUEUE_URL", ""),
         region=os.environ.get("AWS_REGION", ""),
     )
 )

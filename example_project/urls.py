@@ -8,6 +8,7 @@ from rest_framework.authtoken.views import obtain_auth_token
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("token/", obtain_auth_token),
+    path("", include("django_healthkit_ingest.adapters.health.urls")),
     path("health/", include("django_healthkit_ingest.adapters.rest_framework.urls")),
     *staticfiles_urlpatterns(),  # with DEBUG only
 ]
