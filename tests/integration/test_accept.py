@@ -194,7 +194,9 @@ def test_accepting_costs_a_fixed_number_of_queries(
     settings.HEALTHKIT_INGEST = {"CHUNK_SIZE": 2}
     body = healthkit_body(*(quantity() for _ in range(40)))
 
-    with django_assert_num_queries(4, using=database()):  # savepoint, batch, chunks, release
+    with django_assert_num_queries(
+        7, using=database()
+    ):  # switch, backlog, the user's, savepoint, batch, chunks, release
         accept(body, user=user)
 
     assert ImportChunk.objects.using(database()).count() == 20

@@ -34,8 +34,11 @@ def test_settings_are_live_in_both_directions() -> None:
         ({"MAX_BODY_BYTES": "10"}, "MAX_BODY_BYTES"),
         ({"STALE_AFTER": 30}, "timedelta"),
         ({"PUBLISH_TIMEOUT": timedelta(0)}, "PUBLISH_TIMEOUT"),
+        ({"MAX_BACKLOG_AGE": 3600}, "MAX_BACKLOG_AGE"),
+        ({"MAX_PENDING_RECORDS_PER_USER": 0}, "MAX_PENDING_RECORDS_PER_USER"),
         ({"QUEUES": ["a"]}, "QUEUES"),
         ({"SQS_GUARDS": "no"}, "SQS_GUARDS"),
+        ({"HEARTBEAT_FILE": True}, "HEARTBEAT_FILE"),
         ([], "dict"),
     ],
 )

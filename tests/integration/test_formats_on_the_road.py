@@ -34,9 +34,7 @@ def test_a_history_becomes_rows(user: Any, name: str, named: bool) -> None:
 
 
 PAIRS = [
-    (first, second)
-    for first, second in permutations(DIALECTS, 2)
-    if {"healthkit", "flutter_4_0"} & {first, second}
+    (first, second) for first, second in permutations(DIALECTS, 2) if {"healthkit", "flutter_4_0"} & {first, second}
 ]
 
 
