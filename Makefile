@@ -4,13 +4,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test demo lint docs clean
+.PHONY: test demo faults lint docs clean
 
 test: .venv/tox.installed
 	$(BIN)/python .ci/matrix.py $(ARGS)
 
 demo: .venv/demo.installed
 	$(BIN)/python -m example_project.demo $(ARGS)
+
+faults: .venv/tox.installed
+	$(BIN)/python -m tox run -e faults $(ARGS)
 
 lint: .venv/tox.installed
 	$(BIN)/python -m tox run -e lint,types $(ARGS)

@@ -1,12 +1,8 @@
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -19,43 +15,56 @@ from example_project.demo.bodies import Body, Story, tell
 from example_project.demo.client import Receipt, post
 from example_project.demo.people import PEOPLE
 from example_project.services.queues import Queue, create_queue
-from example_project.services.sqs import SQS
+from tests.acceptance.broker import BROKER, host_variables, on_redis, on_sqs, only_on_sqs, redis_url
 from tests.acceptance.road import StartWorker
-from tests.sqs.conftest import emulator, front
+from tests.sqs.conftest import emulator
 from tests.sqs.front import Front
 from tests.sqs.worker import worker
 
-__all__ = ["emulator", "front"]
+__all__ = ["emulator"]
 
 VISIBILITY_TIMEOUT = 4
 
 
 @pytest.fixture
-def queue(emulator: SQS) -> Queue:
-    return create_queue(emulator, name=f"test-{uuid4().hex}", visibility_timeout=VISIBILITY_TIMEOUT)
+def front(request: pytest.FixtureRequest) -> Iterator[Front]:
+    only_on_sqs()
+    with Front(request.getfixturevalue("emulator").endpoint_url) as listening:
+        yield listening
+
+
+@pytest.fixture
+def queue(request: pytest.FixtureRequest) -> Queue:
+    only_on_sqs()
+    name = f"test-{uuid4().hex}"
+    return create_queue(request.getfixturevalue("emulator"), name=name, visibility_timeout=VISIBILITY_TIMEOUT)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    with redis_url() as url:
+        yield url
+
+
+@pytest.fixture
+def broker_variables(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Of the broker that HEALTHKIT_TEST_BROKER names; the other one is not even started."""
+    if BROKER == "redis":
+        return on_redis(request.getfixturevalue("redis_server"))
+    find = request.getfixturevalue
+    return on_sqs(find("emulator"), front=find("front"), queue=find("queue"))
 
 
 @pytest.fixture
 def environment(
-    emulator: SQS,
-    front: Front,
-    queue: Queue,
+    broker_variables: dict[str, str],
     transactional_db: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> dict[str, str]:
-    """Of the example project, set here and so for all processes: this test's database and queue, and no Redis."""
+    """Of the example project, set here and so for all processes: this test's database and broker, and no cache."""
     if connection.vendor != "postgresql":
         pytest.skip("several processes at once in one database: the acceptance tests run on PostgreSQL")
-    database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
-    variables = {
-        **replace(emulator, endpoint_url=front.url).environment(),
-        "CELERY_BROKER_URL": "sqs://",
-        "CELERY_APPLE_HEALTH_QUEUE_URL": queue.url,
-        "DATABASE_URL": database.geturl(),
-        "DJANGO_ALLOWED_HOSTS": "127.0.0.1",
-        "DJANGO_SECRET_KEY": secrets.token_urlsafe(32),
-        "DJANGO_SETTINGS_MODULE": "tests.acceptance.settings",
-    }
+    variables = {**broker_variables, **host_variables()}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("REDIS_URL", raising=False)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from example_project import settings as host
@@ -11,10 +14,26 @@ from example_project.settings import *  # noqa: F403
 
 HEALTHKIT_INGEST: dict[str, Any] = {"CHUNK_SIZE": 60, **json.loads(os.environ.get("TEST_HEALTHKIT_INGEST", "{}"))}
 
-MEDIA_ROOT = os.environ.get("TEST_MEDIA_ROOT", os.devnull)
+if "TEST_STALE_AFTER" in os.environ:
+    HEALTHKIT_INGEST["STALE_AFTER"] = timedelta(seconds=float(os.environ["TEST_STALE_AFTER"]))
 
-PRODUCTION_OPTIONS: dict[str, Any] = vars(host)["CELERY_BROKER_TRANSPORT_OPTIONS"]
-CELERY_BROKER_TRANSPORT_OPTIONS = {**PRODUCTION_OPTIONS, "wait_time_seconds": 1, "polling_interval": 0.1}
+MEDIA_ROOT = os.environ.get("TEST_MEDIA_ROOT") or str(Path(tempfile.gettempdir(), "healthkit-no-files"))
+
+# What a killed worker had is to come back in seconds, not in the minutes that these two checks ask for.
+SILENCED_SYSTEM_CHECKS = ["healthkit_ingest.E016", "healthkit_ingest.W001"]
+
+PRODUCTION_OPTIONS: dict[str, Any] = vars(host).get("CELERY_BROKER_TRANSPORT_OPTIONS", {})
+if PRODUCTION_OPTIONS:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {**PRODUCTION_OPTIONS, "wait_time_seconds": 1, "polling_interval": 0.1}
+else:  # Redis
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": 4,
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,
+    }
+
+if "TEST_SOFT_SHUTDOWN_TIMEOUT" in os.environ:
+    CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = float(os.environ["TEST_SOFT_SHUTDOWN_TIMEOUT"])
 
 if "TEST_TASK_ROUTES" in os.environ:
     CELERY_TASK_ROUTES: dict[str, Any] = json.loads(os.environ["TEST_TASK_ROUTES"])

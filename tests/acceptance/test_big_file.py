@@ -26,7 +26,7 @@ from tests.sqs.worker import Worker
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
 
-MEGABYTES = int(os.environ.get("HEALTHKIT_EXPORT_MEGABYTES", "60"))
+MEGABYTES = int(os.environ.get("HEALTHKIT_EXPORT_MEGABYTES", "40"))
 ALLOWED_MEGABYTES = 256
 """Of each process of the worker; it starts with some 110."""
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -14,6 +13,7 @@ from celery import Celery
 from example_project.services.queues import Queue, create_queue
 from example_project.services.sqs import SQS, sqs
 from tests.sqs.app import build
+from tests.sqs.current_app import forget_clients
 from tests.sqs.front import Front
 from tests.sqs.worker import Worker, worker
 
@@ -55,11 +55,7 @@ def broker_environment(emulator: SQS, front: Front, queue: Queue, monkeypatch: p
 
 @pytest.fixture
 def sender(broker_environment: dict[str, str]) -> Iterator[Celery]:
-    # Until 5.6 kombu kept its clients on the class, by queue name and for ever: those of another test's front.
-    channel = import_module("kombu.transport.SQS").Channel
-    for name in ("_predefined_queue_clients", "_predefined_queue_async_clients", "_queue_cache"):
-        if isinstance(kept := vars(channel).get(name), dict):
-            kept.clear()
+    forget_clients()
     with build(broker_environment) as app:
         yield app
 

@@ -96,12 +96,13 @@ class Front:
         with self._lock:
             self._orders.append(Order(action=action, fault=fault, times=times))
 
-    def heal(self) -> None:
-        """Answer again; those that hang are cut off."""
+    def heal(self, *, cutting: bool = True) -> None:
+        """Answer again. Calls that hang are cut off, or go on hanging, as a connection does that was lost half-way."""
         with self._lock:
             self._orders.clear()
-        self.released.set()
-        self.released = threading.Event()
+        if cutting:
+            self.released.set()
+            self.released = threading.Event()
 
     @contextmanager
     def refusing(self) -> Iterator[None]:

@@ -124,6 +124,22 @@ def run(hub: Hub, *, seconds: float, until: list[object]) -> None:
         hub.run_once()
 
 
+def test_a_message_that_could_not_be_given_back_leaves_its_slot(kombu: None, front: Front, sender: Celery) -> None:
+    guards.install()
+    sender.send_task("note", ["nowhere"])
+    channel: Any = sender.connection_for_read().channel()
+    channel.basic_qos(0, 1, False)
+    message = channel.basic_get(QUEUE)
+    assert not channel.qos.can_consume()
+    front.breaks("ChangeMessageVisibility", Fault.RESET)
+
+    with pytest.raises(sender.connection().connection_errors):
+        channel.basic_reject(message.delivery_tag, requeue=True)
+
+    assert front.faults("ChangeMessageVisibility") > 0
+    assert channel.qos.can_consume()
+
+
 def test_guards_are_installed_and_logged_once(kombu: None, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="django_healthkit_ingest")
 

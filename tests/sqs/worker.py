@@ -27,6 +27,10 @@ class Worker:
     def is_running(self) -> bool:
         return self.process.is_running
 
+    @property
+    def is_ready(self) -> bool:
+        return READY in self.log
+
     def kill(self) -> None:
         """-9 to the worker and all its children at once, as when a container vanishes."""
         os.killpg(self.process.pid, signal.SIGKILL)
@@ -46,6 +50,21 @@ def worker(
     arguments: tuple[str, ...] = (),
 ) -> Iterator[Worker]:
     """Ready to receive on entry; gone with its children on exit. ``env`` is laid over ours."""
+    running = launch(app=app, log=log, env=env, concurrency=concurrency, arguments=arguments)
+    with running.process:
+        running.process.wait_until(lambda: running.is_ready)
+        yield running
+
+
+def launch(
+    *,
+    app: str,
+    log: Path,
+    env: Mapping[str, str],
+    concurrency: int = 2,
+    arguments: tuple[str, ...] = (),
+) -> Worker:
+    """The same, at once: it may never be ready. The caller stops it."""
     command = [
         sys.executable,
         *("-m", "celery", "-A", app, "worker", "--pool", "prefork", "--concurrency", str(concurrency)),
@@ -59,7 +78,4 @@ def worker(
         cwd=ROOT,
         grace=5.0,
     )
-    with process:
-        running = Worker(process)
-        process.wait_until(lambda: READY in running.log)
-        yield running
+    return Worker(process)
