@@ -13,7 +13,7 @@ demo: .venv/demo.installed
 	$(BIN)/python -m example_project.demo $(ARGS)
 
 faults: .venv/tox.installed
-	$(BIN)/python -m tox run -e faults $(ARGS)
+	$(BIN)/python .ci/matrix.py --parallel-live -e faults $(ARGS)
 
 lint: .venv/tox.installed
 	$(BIN)/python -m tox run -e lint,types $(ARGS)

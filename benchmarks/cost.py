@@ -56,21 +56,7 @@ def main() -> None:
 
 
 def measure(services: Services, *, front: Front, seconds: int) -> None:
-    assert services.sqs is not None
-    queue = create_queue(services.sqs, name=host.QUEUE)
-    os.environ.update(services.environment())
-    os.environ.update(replace(services.sqs, endpoint_url=front.url).environment())
-    os.environ.update(
-        CELERY_BROKER_URL="sqs://",
-        CELERY_APPLE_HEALTH_QUEUE_URL=queue.url,
-        DJANGO_ALLOWED_HOSTS="127.0.0.1",
-        DJANGO_SECRET_KEY=secrets.token_urlsafe(32),
-        DJANGO_SETTINGS_MODULE="example_project.settings",
-    )
-    django.setup()
-    from django.core.management import call_command
-
-    call_command("migrate", verbosity=0)
+    set_up(services, endpoint=front.url)
     with host.api() as url, host.worker():
         for bodies in BODIES:
             show(f"{SAMPLES} samples in {bodies} bodies", cost(front, url=url, bodies=bodies))
@@ -82,6 +68,25 @@ def measure(services: Services, *, front: Front, seconds: int) -> None:
     sweep = [sys.executable, "-m", "example_project.manage", "healthkit_ingest_sweep"]
     subprocess.run(sweep, cwd=host.ROOT, stdout=subprocess.DEVNULL, check=True)
     tell(f"a sweep with nothing to do: {counts(since(front, before)) or 'no request'}")
+
+
+def set_up(services: Services, *, endpoint: str) -> None:
+    """Django and the processes started from here on use these services, SQS at that endpoint, and an empty database."""
+    assert services.sqs is not None
+    queue = create_queue(services.sqs, name=host.QUEUE)
+    os.environ.update(services.environment())
+    os.environ.update(replace(services.sqs, endpoint_url=endpoint).environment())
+    os.environ.update(
+        CELERY_BROKER_URL="sqs://",
+        CELERY_APPLE_HEALTH_QUEUE_URL=queue.url,
+        DJANGO_ALLOWED_HOSTS="127.0.0.1",
+        DJANGO_SECRET_KEY=secrets.token_urlsafe(32),
+        DJANGO_SETTINGS_MODULE="example_project.settings",
+    )
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
 
 
 def since(front: Front, before: int) -> Counter[str]:

@@ -23,7 +23,7 @@ from tests.sqs.front import Front, wait_until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
 
-BLOWS = 50 if ALL else 3
+BLOWS = 50 if ALL else 4
 ATTEMPTS = 2 * BLOWS + 5
 """More than the storm can use up: here it is not the chunk that kills its workers."""
 

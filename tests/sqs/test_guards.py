@@ -16,7 +16,7 @@ from kombu.asynchronous.http.curl import CurlClient
 from vine import promise
 
 from django_healthkit_ingest.sqs import guards
-from example_project.services.queues import Queue, message_count
+from example_project.services.queues import Queue, message_count, sqs_client
 from example_project.services.sqs import SQS
 from tests.sqs.app import QUEUE
 from tests.sqs.conftest import StartWorker
@@ -137,6 +137,22 @@ def test_a_message_that_could_not_be_given_back_leaves_its_slot(kombu: None, fro
         channel.basic_reject(message.delivery_tag, requeue=True)
 
     assert front.faults("ChangeMessageVisibility") > 0
+    assert channel.qos.can_consume()
+
+
+def test_a_message_that_is_gone_need_not_be_given_back(
+    kombu: None, emulator: SQS, queue: Queue, front: Front, sender: Celery
+) -> None:
+    guards.install()
+    sender.send_task("note", ["nowhere"])
+    channel: Any = sender.connection_for_read().channel()
+    channel.basic_qos(0, 1, False)
+    message = channel.basic_get(QUEUE)
+    sqs_client(emulator).delete_message(QueueUrl=queue.url, ReceiptHandle=message.delivery_tag)
+
+    channel.basic_reject(message.delivery_tag, requeue=True)
+
+    assert front.count("ChangeMessageVisibility") == 1
     assert channel.qos.can_consume()
 
 

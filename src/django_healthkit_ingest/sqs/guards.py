@@ -27,6 +27,10 @@ logger = logging.getLogger("django_healthkit_ingest")
 POLL_MARGIN = 10.0
 """Seconds the answer to a long poll may come later than ``wait_time_seconds``."""
 
+STALE = frozenset({"InvalidParameterValue", "MessageNotInflight", "ReceiptHandleIsInvalid"})
+"""What SQS answers about a receipt handle that no longer counts; kombu forgives the first and the last of them when it
+deletes, and dies of each when it gives back."""
+
 
 def install_in_worker(*, enabled: Callable[[], bool] = lambda: True, poll_margin: float = POLL_MARGIN) -> None:
     """Install the guards if this process becomes a Celery worker on SQS; no other process imports the transport.
@@ -194,11 +198,19 @@ def release_slot_of_failed_requeue() -> None:
     def reject(self: Any, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 (kombu's signature)
         try:
             original(self, delivery_tag, requeue=requeue)
-        except Exception:
+        except Exception as error:
             self._quick_ack(delivery_tag)
-            raise
+            if not is_stale(error):
+                raise
 
     sqs().QoS.reject = reject
+
+
+def is_stale(error: Exception) -> bool:
+    """Whether SQS says that it has given the message to somebody else since, or deleted it: nothing is to be done."""
+    response: Any = getattr(error, "response", None) or {}
+    code = response.get("Error", {}).get("Code", "")
+    return str(code).rpartition(".")[2] in STALE
 
 
 def sqs() -> Any:
