@@ -63,7 +63,6 @@ def test_a_killed_import_of_a_big_file_is_resumed_in_bounded_memory(
     user: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    record_property: Any,
 ) -> None:
     monkeypatch.setenv("TEST_HEALTHKIT_INGEST", json.dumps({"CHUNK_SIZE": 1000, "DISPATCH_WINDOW": 1}))
     monkeypatch.setenv("TEST_MEDIA_ROOT", str(tmp_path / "media"))
@@ -81,8 +80,6 @@ def test_a_killed_import_of_a_big_file_is_resumed_in_bounded_memory(
 
     peak = max(*first_peak, *second_peak)
     seconds = time.monotonic() - started
-    record_property("peak_megabytes", peak)
-    record_property("seconds", round(seconds))
     print(f"{MEGABYTES} MB, {records} records: {seconds:.0f} s, at most {peak} MB in one process")  # noqa: T201
     batch = ImportBatch.objects.get()
     assert begun, worker.log
