@@ -19,6 +19,12 @@ if "TEST_STALE_AFTER" in os.environ:
 
 MEDIA_ROOT = os.environ.get("TEST_MEDIA_ROOT") or str(Path(tempfile.gettempdir(), "healthkit-no-files"))
 
+if "TEST_STORAGE_BYTES_PER_SECOND" in os.environ:
+    STORAGES = {
+        "default": {"BACKEND": "tests.slow_storage.SlowStorage"},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+
 # What a killed worker had is to come back in seconds, not in the minutes that these two checks ask for.
 SILENCED_SYSTEM_CHECKS = ["healthkit_ingest.E016", "healthkit_ingest.W001"]
 
