@@ -42,7 +42,7 @@ def documented(body: list[ast.stmt]) -> list[Documented]:
 
 
 def settings() -> list[Documented]:
-    tree = ast.parse((PACKAGE / "conf.py").read_text(encoding="utf-8"))
+    tree = ast.parse((PACKAGE / "conf" / "settings.py").read_text(encoding="utf-8"))
     classes = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "IngestSettings")
     return documented(next(classes).body)
 

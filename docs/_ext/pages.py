@@ -27,7 +27,7 @@ class Page(SphinxDirective):
 
 
 class SettingsPage(Page):
-    sources = ("conf.py",)
+    sources = ("conf/settings.py",)
 
     def markdown(self) -> str:
         return "\n".join(

@@ -87,11 +87,39 @@ class InvalidUpload(InvalidBody):
     title = "The upload cannot be imported"
 
 
-class UnknownUpload(HealthKitIngestError):
-    """No upload token of this user's; somebody else's looks the same."""
+class NotFound(HealthKitIngestError):
+    """There is no such thing of this user's; somebody else's looks the same."""
 
     code = "not_found"
     title = "Not found"
+
+
+class UnknownUpload(NotFound):
+    """No upload token of this user's."""
+
+
+class InvalidQuery(HealthKitIngestError, ValueError):
+    """A question that cannot be answered as it is put; the detail names the parameter."""
+
+    code = "invalid_query"
+    title = "The query cannot be answered"
+
+
+class Unauthenticated(HealthKitIngestError):
+    code = "unauthenticated"
+    title = "Sign in"
+
+
+class Forbidden(HealthKitIngestError):
+    code = "forbidden"
+    title = "Not allowed"
+
+
+class DecidedElsewhere(HealthKitIngestError):
+    """The host answers this itself (``CONSENT``), so it cannot be changed through our doors."""
+
+    code = "decided_elsewhere"
+    title = "This is decided elsewhere"
 
 
 class TryLater(HealthKitIngestError):
@@ -109,9 +137,18 @@ def _rebuild_later(cls: type[TryLater], detail: str, retry_after: int) -> TryLat
     return cls(detail, retry_after=retry_after)
 
 
-class IntakePaused(TryLater):
+class Unavailable(TryLater):
     code = "unavailable"
     title = "Not available now"
+
+
+class IntakePaused(Unavailable):
+    """Somebody has switched intake off, for maintenance."""
+
+
+class RateLimited(TryLater):
+    code = "rate_limited"
+    title = "Too much in too short a time"
 
 
 class UserBacklogFull(TryLater):

@@ -47,9 +47,13 @@ OUTCOMES = (
     "buried",
     "deletion",
     "statistic",
+    "withheld",
     "rejected",
 )
-"""What can become of a received record: exactly one of these. Their sum is what was received."""
+"""What can become of a received record: exactly one of these. Their sum is what was received.
+
+``withheld``: its user has switched its type off, and nothing of it was kept.
+"""
 
 
 EFFECTS = ("rows_removed", "rows_absorbed", "rows_reconciled", "rows_of_members")

@@ -29,6 +29,7 @@ class Books(models.Model):
     buried = models.PositiveIntegerField(default=0)
     deletion = models.PositiveIntegerField(default=0)
     statistic = models.PositiveIntegerField(default=0)
+    withheld = models.PositiveIntegerField(default=0, db_default=0)
     rejected = models.PositiveIntegerField(default=0)
     rows_removed = models.PositiveIntegerField(default=0)
     rows_absorbed = models.PositiveIntegerField(default=0)

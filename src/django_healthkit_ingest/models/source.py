@@ -3,6 +3,8 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from django_healthkit_ingest.querysets import OwnedQuerySet
+
 
 class TypeIdentifier(models.Model):
     """A type identifier, known or unknown, as a 4-byte number: sample rows are many, names are few and long."""
@@ -36,6 +38,8 @@ class Source(models.Model):
     system_version = models.CharField(max_length=255, blank=True)
     device = models.JSONField(null=True, blank=True)
     precedence = models.PositiveSmallIntegerField()
+
+    objects = OwnedQuerySet["Source"].as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "key"], name="hki_source_user_key")]

@@ -10,7 +10,7 @@ import msgspec
 from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
-from django_healthkit_ingest.conf import find_format, get_registry, get_settings
+from django_healthkit_ingest.conf import canonical, find_format, get_registry, get_settings
 from django_healthkit_ingest.core.encodings import compress, decode_body
 from django_healthkit_ingest.core.formats.base import Envelope
 from django_healthkit_ingest.core.formats.envelope import join
@@ -86,7 +86,7 @@ def accept(
         body_sha256=digest,
         sequence=envelope.sequence,
         anchors=_by_type(envelope.anchors) if envelope.anchors else None,
-        windows=[{**window, "types": sorted(map(_canonical, window["types"]))} for window in envelope.windows],
+        windows=[{**window, "types": sorted(map(canonical, window["types"]))} for window in envelope.windows],
         warnings=[*envelope.warnings, *_unusable(envelope, device_id=device_id)],
         received=sum(map(len, envelope.records.values())),
         created_at=timezone.now(),
@@ -112,17 +112,12 @@ def _by_type(anchors: Mapping[str, str]) -> dict[str, str]:
     """Under the types' identifiers. Raises InvalidEnvelope if two names of one type have different anchors."""
     by_type: dict[str, str] = {}
     for name, anchor in anchors.items():
-        if by_type.setdefault(_canonical(name), anchor) != anchor:
+        if by_type.setdefault(canonical(name), anchor) != anchor:
             raise InvalidEnvelope(
                 "'anchors' has two anchors for one type, under two of its names; send one.",
                 errors=(FieldError(pointer="/anchors", code="ambiguous_anchor", detail="Send one anchor per type."),),
             )
     return by_type
-
-
-def _canonical(name: str) -> str:
-    known = get_registry().get(name)
-    return known.identifier if known is not None else name
 
 
 def agree(name: str, outside: str | None, inside: Any) -> str | None:

@@ -180,7 +180,7 @@ def _close(chunk: ImportChunk, records: _Records, *, books: Mapping[str, int], u
 
 
 def _books(records: _Records, effect: _Effect) -> Mapping[str, int]:
-    return {**effect.books, "rejected": len(records.rejections)}
+    return {**effect.books, "withheld": 0, "rejected": len(records.rejections)}
 
 
 def _replace_rejections(chunk: ImportChunk, rejections: Sequence[Rejected], *, using: str) -> None:

@@ -7,26 +7,19 @@ cache forgets itself when a test overrides the setting.
 from __future__ import annotations
 
 import difflib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
-from django.utils.module_loading import import_string
 
-from django_healthkit_ingest.core.formats.base import Format
-from django_healthkit_ingest.core.precedence import MAX_PRECEDENCE, precedence
-from django_healthkit_ingest.core.registry import SampleTypeRegistry, shipped_registry
-from django_healthkit_ingest.core.samples import Source
-from django_healthkit_ingest.exceptions import HealthKitIngestError, MalformedBody, UnknownFormat
+from django_healthkit_ingest.core.quotas import Quota, parse_quota
 
 SETTING = "HEALTHKIT_INGEST"
 
@@ -38,6 +31,9 @@ SHIPPED_FORMATS = (
     "django_healthkit_ingest.core.formats.health_auto_export.HealthAutoExportFormat",
     "django_healthkit_ingest.core.formats.apple_export.AppleExportFormat",
 )
+
+MEASURES = ("requests", "bytes", "records")
+QUOTA_NAMES = (*MEASURES, *(f"device_{name}" for name in MEASURES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +55,17 @@ class IngestSettings:
     upload_storage: str = "default"
     """Alias in ``STORAGES`` of the storage that holds uploaded files until they are cut into chunks. All web servers
     and workers must reach it, and nobody else: choose one whose files have no public URL."""
+
+    idempotency_ttl: timedelta = timedelta(hours=24)
+    """How long an ``Idempotency-Key`` is kept. After that the same key means a new request."""
+
+    long_poll: timedelta = timedelta(seconds=20)
+    """The longest that ``?wait=`` holds a request open. Keep it below the time-outs of the load balancer and of the web
+    server's workers."""
+
+    long_polls_at_once: int = 2
+    """Requests of one process that may be held open at once; further ones are answered at once, with ``Retry-After``.
+    Keep it below the threads a process has, or waiting phones keep out sending ones. 0: none is held open."""
 
     chunk_size: int = 1000
     """Records per chunk: the unit of work, of retry and of transaction."""
@@ -97,6 +104,34 @@ class IngestSettings:
     to 32767; None: Apple's watch 1, Apple's phone 2, everything else 3. Asked when a source is first seen; sources that
     are stored keep theirs."""
 
+    consent: str | None = None
+    """Dotted path of a function that takes a user's primary key and answers the types this user has switched off, by
+    identifier or alias. Records of those types are dropped before they are stored, and counted as ``withheld``. None:
+    our own table, which the doors write. Asked once per chunk, in the worker."""
+
+    contract: str | None = None
+    """Dotted path of a function that takes a user and the id of an app installation (or None) and answers a
+    ``core.contract.Contract``, or a dict of its fields: what this app should send next. None: everything."""
+
+    rate_limiting_enabled: bool = True
+    """Whether the doors count what comes in. False: the cache is never asked."""
+
+    rate_limits: Mapping[str, str] = field(
+        default_factory=lambda: {"requests": "600/min", "bytes": "2000000000/hour", "records": "5000000/hour"}
+    )
+    """How much one user may send: ``requests``, ``bytes`` (as sent) and ``records``, each a number and a time. The same
+    names with ``device_`` before them are per app installation. A name that is missing has no limit."""
+
+    rate_limit_cache: str = "default"
+    """Alias in ``CACHES`` of the cache that holds the buckets: Redis, or local memory on one's own machine."""
+
+    rate_limit_on_cache_failure: str = "allow"
+    """What becomes of requests while that cache cannot be asked: ``allow`` them uncounted, since losing a limit for a
+    while is better than losing data, or ``deny`` them with 503 and ``Retry-After``."""
+
+    export_retention: timedelta = timedelta(days=7)
+    """How long the file of a user's export can be fetched."""
+
     payload_retention: timedelta | None = timedelta(days=30)
     """How long the raw chunks of a finished batch are kept for replay; None keeps them."""
 
@@ -115,24 +150,47 @@ class IngestSettings:
                 continue
             if not _is_positive_int(getattr(self, name)):
                 raise ImproperlyConfigured(f"{SETTING}[{name.upper()!r}] must be a whole number above 0.")
-        for name in ("stale_after", "publish_timeout", "payload_retention", "max_backlog_age"):
+        durations = ("stale_after", "publish_timeout", "idempotency_ttl", "long_poll", "export_retention")
+        for name in (*durations, "payload_retention", "max_backlog_age"):
             value = getattr(self, name)
             if value is None and name in ("payload_retention", "max_backlog_age"):
                 continue
             if not isinstance(value, timedelta) or value <= timedelta(0):
                 raise ImproperlyConfigured(f"{SETTING}[{name.upper()!r}] must be a timedelta above 0.")
+        if self.long_polls_at_once != 0 and not _is_positive_int(self.long_polls_at_once):
+            raise ImproperlyConfigured(f"{SETTING}['LONG_POLLS_AT_ONCE'] must be a whole number, or 0.")
+        for name in ("rate_limiting_enabled", "sqs_guards"):
+            if not isinstance(getattr(self, name), bool):
+                raise ImproperlyConfigured(f"{SETTING}[{name.upper()!r}] must be True or False.")
+        self.quotas()
+        if self.rate_limit_on_cache_failure not in ("allow", "deny"):
+            raise ImproperlyConfigured(f"{SETTING}['RATE_LIMIT_ON_CACHE_FAILURE'] must be 'allow' or 'deny'.")
+        if not _is_name(self.rate_limit_cache):
+            raise ImproperlyConfigured(f"{SETTING}['RATE_LIMIT_CACHE'] must be the name of an entry in CACHES.")
         if not _is_name(self.upload_storage):
             raise ImproperlyConfigured(f"{SETTING}['UPLOAD_STORAGE'] must be the name of an entry in STORAGES.")
         if not isinstance(self.queues, Mapping):
             raise ImproperlyConfigured(
                 f"{SETTING}['QUEUES'] must be a dict of task name (or 'default', 'backfill') to queue."
             )
-        if not isinstance(self.source_precedence, str | None):
-            raise ImproperlyConfigured(f"{SETTING}['SOURCE_PRECEDENCE'] must be a function's dotted path, or None.")
-        if not isinstance(self.sqs_guards, bool):
-            raise ImproperlyConfigured(f"{SETTING}['SQS_GUARDS'] must be True or False.")
+        for name in ("source_precedence", "consent", "contract"):
+            if not isinstance(getattr(self, name), str | None):
+                raise ImproperlyConfigured(f"{SETTING}[{name.upper()!r}] must be a function's dotted path, or None.")
         if not isinstance(self.heartbeat_file, str | Path | None):
             raise ImproperlyConfigured(f"{SETTING}['HEARTBEAT_FILE'] must be a path, '' or None.")
+
+    def quotas(self) -> Mapping[str, Quota]:
+        """``rate_limits``, read. Raises ImproperlyConfigured."""
+        if not isinstance(self.rate_limits, Mapping):
+            raise ImproperlyConfigured(f"{SETTING}['RATE_LIMITS'] must be a dict of name to quota.")
+        if unknown := set(self.rate_limits) - set(QUOTA_NAMES):
+            raise ImproperlyConfigured(
+                f"{SETTING}['RATE_LIMITS'] has no limit {min(map(str, unknown))!r}. It knows {', '.join(QUOTA_NAMES)}."
+            )
+        try:
+            return {name: parse_quota(text) for name, text in self.rate_limits.items()}
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{SETTING}['RATE_LIMITS']: {error}.") from error
 
 
 def _is_name(value: object) -> bool:
@@ -162,85 +220,7 @@ def get_settings() -> IngestSettings:
     return IngestSettings(**chosen)
 
 
-@lru_cache(maxsize=1)
-def get_registry() -> SampleTypeRegistry:
-    """The shipped sample types with the host's rows laid over them."""
-    rows = get_settings().sample_types
-    if isinstance(rows, str | Path):
-        rows = tuple(json.loads(Path(rows).read_text(encoding="utf-8")))
-    if not rows:
-        return shipped_registry()
-    try:
-        return shipped_registry().extended(rows)
-    except (HealthKitIngestError, ValueError) as error:
-        raise ImproperlyConfigured(f"{SETTING}['SAMPLE_TYPES']: {error}") from error
-
-
-@lru_cache(maxsize=1)
-def get_precedence() -> Callable[[Source], int]:
-    """How much a source is trusted; calling it raises ImproperlyConfigured if the host's function answers nonsense."""
-    path = get_settings().source_precedence
-    if path is None:
-        return precedence
-    place = f"{SETTING}['SOURCE_PRECEDENCE']"
-    try:
-        chosen = import_string(path)
-    except ImportError as error:
-        raise ImproperlyConfigured(f"{place}: cannot import {path!r}: {error}") from error
-    if not callable(chosen):
-        raise ImproperlyConfigured(f"{place}: {path!r} is no function.")
-
-    def checked(source: Source) -> int:
-        answer = chosen(source)
-        if not _is_positive_int(answer) or answer > MAX_PRECEDENCE:
-            raise ImproperlyConfigured(f"{place}: {path!r} must answer a whole number from 1 to {MAX_PRECEDENCE}.")
-        return int(answer)
-
-    return checked
-
-
-@lru_cache(maxsize=1)
-def get_formats() -> Mapping[str, Format]:
-    """The wire formats by name, in the order they are asked to recognise a body."""
-    formats: dict[str, Format] = {}
-    for path in get_settings().formats:
-        try:
-            instance: Format = import_string(path)()
-        except ImportError as error:
-            raise ImproperlyConfigured(f"{SETTING}['FORMATS']: cannot import {path!r}: {error}") from error
-        if instance.name in formats:
-            raise ImproperlyConfigured(f"{SETTING}['FORMATS'] names the format {instance.name!r} twice.")
-        formats[instance.name] = instance
-    return formats
-
-
-def get_format(name: str) -> Format:
-    """Raises UnknownFormat, naming the formats there are."""
-    formats = get_formats()
-    if name not in formats:
-        raise UnknownFormat(f"Use one of these formats: {', '.join(formats)}.")
-    return formats[name]
-
-
-def find_format(body: bytes, *, name: str | None) -> Format:
-    """The format of that name, or without one the only format that recognises the body.
-
-    Raises UnknownFormat, or MalformedBody if it is no format's because it is not JSON.
-    """
-    if name is not None:
-        return get_format(name)
-    candidates = [wire for wire in get_formats().values() if wire.recognises(body)]
-    if len(candidates) == 1:
-        return candidates[0]
-    try:
-        msgspec.json.decode(body, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise MalformedBody("Send one well-formed JSON document.") from None
-    raise UnknownFormat(f"No format recognises the body; name one of: {', '.join(get_formats())}.")
-
-
 @receiver(setting_changed)
 def _forget(*, setting: str, **kwargs: object) -> None:
     if setting == SETTING:
-        for cached in (get_settings, get_registry, get_precedence, get_formats):
-            cached.cache_clear()
+        get_settings.cache_clear()

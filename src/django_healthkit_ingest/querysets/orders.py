@@ -1,0 +1,80 @@
+"""What a user has ordered: consent, devices that may send, erasures and exports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from django.db import models
+from django.db.models import Q
+
+from django_healthkit_ingest.core.states import FINAL, UNFINISHED, Status
+from django_healthkit_ingest.querysets.owned import OwnedQuerySet
+
+if TYPE_CHECKING:
+    from django_healthkit_ingest.models import Consent, DeviceToken, Erasure, Export  # noqa: F401
+
+_Order = TypeVar("_Order", bound=models.Model)
+
+
+class ConsentQuerySet(OwnedQuerySet["Consent"]):
+    def withheld(self) -> Self:
+        return self.filter(allowed=False)
+
+
+class DeviceTokenQuerySet(OwnedQuerySet["DeviceToken"]):
+    def valid(self) -> Self:
+        return self.filter(revoked_at__isnull=True)
+
+    def revoke(self, *, now: datetime) -> int:
+        return self.valid().update(revoked_at=now)
+
+    def mark_used(self, *, now: datetime, every: timedelta) -> int:
+        """At most one write per ``every``: a token is used at each request."""
+        return self.filter(Q(used_at__isnull=True) | Q(used_at__lt=now - every)).update(used_at=now)
+
+
+class _OrderQuerySet(OwnedQuerySet[_Order]):
+    """Work in the background, in steps: a message for each step, sweep for what was lost."""
+
+    def unfinished(self) -> Self:
+        return self.filter(status__in=UNFINISHED)
+
+    def stranded(self, *, now: datetime, stale_after: timedelta) -> Self:
+        """No message of theirs is on its way, as far as anybody knows."""
+        return self.unfinished().filter(Q(sent_at__isnull=True) | Q(sent_at__lt=now - stale_after))
+
+    def mark_sent(self, *, now: datetime) -> int:
+        return self.unfinished().update(sent_at=now)
+
+    def mark_unsent(self) -> int:
+        return self.unfinished().update(sent_at=None)
+
+    def begin(self) -> int:
+        return self.filter(status=Status.PENDING).update(status=Status.PROCESSING)
+
+    def complete(self, *, now: datetime, **columns: Any) -> int:
+        return self.unfinished().update(status=Status.COMPLETED, finished_at=now, **columns)
+
+    def fail(self, *, now: datetime, code: str) -> int:
+        return self.unfinished().update(status=Status.FAILED, finished_at=now, error_code=code)
+
+    def finished(self) -> Self:
+        return self.filter(status__in=FINAL)
+
+
+class ErasureQuerySet(_OrderQuerySet["Erasure"]):
+    def of_everything(self) -> Self:
+        return self.filter(identifiers__isnull=True)
+
+
+class ExportQuerySet(_OrderQuerySet["Export"]):
+    def append(self, *, parts: int, position: Mapping[str, Any], counts: Mapping[str, int], size: int) -> int:
+        """One more part; 0 if another worker has written this one meanwhile."""
+        mine = self.unfinished().filter(parts=parts)
+        return mine.update(parts=parts + 1, position=position, counts=counts, size=size)
+
+    def expired(self, *, now: datetime) -> Self:
+        """Finished exports whose files are still there and should not be."""
+        return self.finished().filter(expires_at__lt=now, parts__gt=0)
