@@ -7,7 +7,10 @@ in a log. The HTTP status of each code is the adapters' table, not the error's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from django_healthkit_ingest.core.buckets import Allowance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +150,30 @@ class IntakePaused(Unavailable):
 
 
 class RateLimited(TryLater):
+    """``allowances``: the buckets that were looked at, for the answer's header fields."""
+
     code = "rate_limited"
     title = "Too much in too short a time"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        retry_after: int,
+        errors: tuple[FieldError, ...] = (),
+        allowances: tuple[Allowance, ...] = (),
+    ) -> None:
+        super().__init__(detail, retry_after=retry_after, errors=errors)
+        self.allowances = allowances
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_limited, (type(self), self.detail, self.retry_after, self.allowances))
+
+
+def _rebuild_limited(
+    cls: type[RateLimited], detail: str, retry_after: int, allowances: tuple[Allowance, ...]
+) -> RateLimited:
+    return cls(detail, retry_after=retry_after, allowances=allowances)
 
 
 class UserBacklogFull(TryLater):

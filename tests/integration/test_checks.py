@@ -11,8 +11,9 @@ from celery import Celery, current_app
 from django.core.checks import run_checks
 from django.db import connections
 
-from django_healthkit_ingest.checks import deployment, transport
+from django_healthkit_ingest.checks import deployment, limits, transport
 from django_healthkit_ingest.models import database
+from django_healthkit_ingest.pipeline import buckets
 from django_healthkit_ingest.queues import PROCESS_CHUNK
 from django_healthkit_ingest.sqs import guards
 from django_healthkit_ingest.sqs.celery_settings import celery_settings
@@ -260,6 +261,51 @@ def test_e017_sqs_without_its_libraries(sound: Host, monkeypatch: pytest.MonkeyP
     assert ours() == {"healthkit_ingest.E017"}
 
 
+REDIS = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
+DJANGOS_REDIS = {**REDIS, "BACKEND": "django.core.cache.backends.redis.RedisCache"}
+MEMORY = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+
+
+@pytest.mark.parametrize(
+    "cache",
+    [
+        {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+        {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"},
+        {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": "/nowhere"},
+        {"BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache", "LOCATION": "127.0.0.1:1"},
+        {**REDIS, "OPTIONS": {"CLIENT_CLASS": "django_redis.client.ShardClient"}},
+        {"BACKEND": "nowhere.Cache"},
+        None,
+    ],
+)
+def test_e018_a_cache_that_can_keep_no_buckets(settings: Any, cache: dict[str, Any] | None) -> None:
+    settings.CACHES = {"default": MEMORY, **({"limits": cache} if cache else {})}
+    settings.HEALTHKIT_INGEST = {"RATE_LIMIT_CACHE": "limits"}
+
+    assert ours(tags=["healthkit_ingest"]) == {"healthkit_ingest.E018"}
+
+    switched_off: tuple[dict[str, object], ...] = ({"RATE_LIMITING_ENABLED": False}, {"RATE_LIMITS": {}})
+    for options in switched_off:
+        settings.HEALTHKIT_INGEST = {"RATE_LIMIT_CACHE": "limits", **options}
+
+        assert ours(tags=["healthkit_ingest"]) == set()
+
+
+@pytest.mark.parametrize("cache", [REDIS, DJANGOS_REDIS])
+def test_e018_redis_without_its_library(settings: Any, monkeypatch: pytest.MonkeyPatch, cache: dict[str, Any]) -> None:
+    settings.CACHES = {"default": cache}
+    monkeypatch.setattr(buckets, "find_spec", lambda name: None)
+
+    assert ours(tags=["healthkit_ingest"]) == {"healthkit_ingest.E018"}
+
+
+@pytest.mark.parametrize("cache", [REDIS, DJANGOS_REDIS, MEMORY])
+def test_a_cache_that_can_keep_buckets_is_not_connected_to(settings: Any, cache: dict[str, Any]) -> None:
+    settings.CACHES = {"default": cache}
+
+    assert ours(tags=["healthkit_ingest"]) == set()
+
+
 @pytest.mark.parametrize("multiplier", [0, 4])
 def test_w003_prefetch(sound: Host, multiplier: int) -> None:
     sound(CELERY_WORKER_PREFETCH_MULTIPLIER=multiplier)
@@ -414,3 +460,51 @@ def test_w019_an_app_that_other_threads_do_not_see(sound: Host, production: None
     Celery("default", set_as_current=False).set_default()
 
     assert deployed() == {"healthkit_ingest.W019"}
+
+
+@pytest.mark.parametrize(
+    ("cache", "cure"),
+    [
+        (REDIS, {"OPTIONS": {"SOCKET_TIMEOUT": 0.5}}),
+        (REDIS, {"OPTIONS": {"CONNECTION_POOL_KWARGS": {"socket_timeout": 0.5}}}),
+        (REDIS, {"LOCATION": "redis://127.0.0.1:1/0?socket_timeout=0.5"}),
+        (DJANGOS_REDIS, {"OPTIONS": {"socket_timeout": 0.5}}),
+    ],
+)
+def test_w020_a_redis_that_may_hang(
+    sound: Host,
+    production: None,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    cache: dict[str, Any],
+    cure: dict[str, Any],
+) -> None:
+    sound()
+    monkeypatch.setattr(limits, "default_timeout", lambda: None)
+    settings.CACHES = {"default": cache}
+
+    assert deployed() == {"healthkit_ingest.W020"}
+    assert ours() == set()
+
+    settings.CACHES = {"default": {**cache, **cure}}
+
+    assert deployed() == set()
+
+
+def test_w020_the_timeout_is_switched_off(sound: Host, production: None, settings: Any) -> None:
+    sound()
+    settings.CACHES = {"default": {**DJANGOS_REDIS, "OPTIONS": {"socket_timeout": None}}}
+
+    assert deployed() == {"healthkit_ingest.W020"}
+
+
+def test_w021_each_process_for_itself(sound: Host, production: None, settings: Any) -> None:
+    sound()
+    settings.CACHES = {"default": MEMORY}
+
+    assert deployed() == {"healthkit_ingest.W021"}
+    assert ours() == set()
+
+    settings.HEALTHKIT_INGEST = {**settings.HEALTHKIT_INGEST, "RATE_LIMITING_ENABLED": False}
+
+    assert deployed() == set()

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from django_healthkit_ingest.checks import database, delivery, deployment, host, transport
+from django_healthkit_ingest.checks import database, delivery, deployment, host, limits, transport
 
-__all__ = ["database", "delivery", "deployment", "host", "transport"]
+__all__ = ["database", "delivery", "deployment", "host", "limits", "transport"]
