@@ -7,7 +7,10 @@ from typing import Any
 
 bind = os.environ.get("GUNICORN_BIND", "127.0.0.1:8000")
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+# A request waits for PostgreSQL and the broker most of its time. Each thread keeps a database connection.
 threads = 4
+# Phones that wait for a thread; beyond it they are refused. The kernel's net.core.somaxconn must be as large.
+backlog = 2048
 # Imported once, before the workers fork.
 preload_app = True
 timeout = 30

@@ -92,7 +92,7 @@ def story() -> Story:
 def send(api: str, user: Any) -> Callable[[Body], Receipt]:
     """POST as the user. Raises for any answer but one of the 200s."""
     token = Token.objects.create(user=user).key
-    return lambda body: post(body, url=api, token=token, idempotency_key=body.idempotency_key)
+    return lambda body: post(body, url=api, authorization=f"Token {token}", idempotency_key=body.idempotency_key)
 
 
 @pytest.fixture

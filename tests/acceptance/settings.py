@@ -12,7 +12,11 @@ from typing import Any
 from example_project import settings as host
 from example_project.settings import *  # noqa: F403
 
-HEALTHKIT_INGEST: dict[str, Any] = {"CHUNK_SIZE": 60, **json.loads(os.environ.get("TEST_HEALTHKIT_INGEST", "{}"))}
+HEALTHKIT_INGEST = {
+    **host.HEALTHKIT_INGEST,
+    "CHUNK_SIZE": 60,
+    **json.loads(os.environ.get("TEST_HEALTHKIT_INGEST", "{}")),
+}
 
 if "TEST_STALE_AFTER" in os.environ:
     HEALTHKIT_INGEST["STALE_AFTER"] = timedelta(seconds=float(os.environ["TEST_STALE_AFTER"]))

@@ -21,12 +21,11 @@ MAX_DEPTH = 100
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes it cannot decode; the last for deep nesting."""
 
-# Both count backslashes, for \\ud83d is a backslash and five characters; possessively, so that no run of them is slow.
 _SURROGATE = re.compile(
-    rb"""(?P<before>(?<!\\)(?:\\\\)*+)
-         (?:(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})""",
-    re.VERBOSE,
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?P<low>\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
 )
+_REPLACEMENT = rb"\ufffd"
+# Counts backslashes, for \\u0000 is a backslash and five characters; possessively, so that no run of them is slow.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
 _LONG_NUMBER = re.compile(rb"[0-9][eE][+-]?[0-9]{3}|[0-9]{64}")
 """jsonb refuses more than 16,383 decimals, which 1e-20000 has; Python refuses more than 4,300 digits."""
@@ -73,7 +72,29 @@ def replace_lone_surrogates(text: bytes) -> bytes:
 
     msgspec refuses a whole body for one of them, so half an emoji in one name would sink all its neighbours.
     """
-    return _SURROGATE.sub(lambda found: found[0] if found["pair"] else found["before"] + b"\\ufffd", text)
+    parts: list[bytes | memoryview] = []
+    place = 0
+    for found in _SURROGATE.finditer(text):
+        if _is_escaped(text, start=place, end=found.start()):
+            # A backslash and five characters, and what may follow them is half a character.
+            kept = found[0][:6] + (_REPLACEMENT if found["low"] else b"")
+        else:
+            kept = found[0] if found["low"] else _REPLACEMENT
+        parts += (memoryview(text)[place : found.start()], kept)
+        place = found.end()
+    return b"".join((*parts, memoryview(text)[place:])) if parts else text
+
+
+def _is_escaped(text: bytes, *, start: int, end: int) -> bool:
+    """Whether an odd number of backslashes is before ``end``; looked at in pieces, for there may be very many."""
+    count = 0
+    while piece := text[max(start, end - 4096) : end]:
+        run = len(piece) - len(piece.rstrip(b"\\"))
+        count += run
+        if run < len(piece):
+            break
+        end -= run
+    return bool(count % 2)
 
 
 def _fault(error: Exception, *, field: str) -> RecordRejected:

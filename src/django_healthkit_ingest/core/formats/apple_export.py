@@ -12,6 +12,7 @@ import msgspec
 from django_healthkit_ingest.core.formats.apple_export_file import read_export, recognises
 from django_healthkit_ingest.core.formats.apple_export_records import record_reader
 from django_healthkit_ingest.core.formats.base import Capabilities, Envelope, Portion
+from django_healthkit_ingest.core.formats.bounds import check_count
 from django_healthkit_ingest.core.formats.records import parse_records
 from django_healthkit_ingest.core.registry import SampleTypeRegistry
 from django_healthkit_ingest.core.rejections import rejection
@@ -43,6 +44,7 @@ class AppleExportFormat:
         room = MAX_SPLIT_BYTES
         for portion in self.read_file(BytesIO(body), position={}, size=_PORTION):
             records[portion.section] += portion.records
+            check_count(sum(map(len, records.values())))
             room -= sum(map(len, portion.records))
             if room < 0:
                 raise BodyTooLarge("the export is too large for one request when unpacked; send it as an upload")

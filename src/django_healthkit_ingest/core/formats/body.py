@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from django_healthkit_ingest.exceptions import MalformedBody
 
 _BOM = codecs.BOM_UTF8
 _PIECE = 2**20
-_ARRAY_FIRST = re.compile(rb"\s*\[")
+_PEEKED_BYTES = 4096
 
 
 def check_text(body: bytes) -> bytes:
@@ -46,7 +45,8 @@ def guarded(decode: Callable[[bytes], Any], text: bytes) -> Any:
 
 
 def is_bare_array(body: bytes) -> bool:
-    return _ARRAY_FIRST.match(body.removeprefix(_BOM)) is not None
+    text = without_mark(body)
+    return (text[:_PEEKED_BYTES].lstrip() or text.lstrip())[:1] == b"["
 
 
 def without_mark(body: bytes) -> bytes:

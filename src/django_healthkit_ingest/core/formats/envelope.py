@@ -12,6 +12,7 @@ import msgspec
 
 from django_healthkit_ingest.core.formats.base import Envelope
 from django_healthkit_ingest.core.formats.body import check_text, guarded, is_bare_array, without_mark
+from django_healthkit_ingest.core.formats.bounds import is_bomb
 from django_healthkit_ingest.core.formats.faults import (
     MAX_ERRORS,
     MAX_TEXT_LENGTH,
@@ -20,7 +21,8 @@ from django_healthkit_ingest.core.formats.faults import (
     invalid_envelope,
 )
 from django_healthkit_ingest.core.formats.records import NULL, read_fields, read_members
-from django_healthkit_ingest.core.formats.windows import check_anchors, read_windows
+from django_healthkit_ingest.core.formats.repeats import find_repeats, is_all
+from django_healthkit_ingest.core.formats.windows import MAX_WINDOWS, check_anchors, read_windows
 from django_healthkit_ingest.core.rejections import reasons
 from django_healthkit_ingest.core.samples import Section
 from django_healthkit_ingest.core.states import Lane
@@ -37,10 +39,11 @@ MAX_WARNINGS = 10
 MAX_SEQUENCE = 2**63 - 1
 
 _PEEKED_SAMPLES = 10
-_FORMAT_FIRST = re.compile(rb'\s*\{\s*"format"\s*:\s*"([a-z0-9_]{1,64})"')
+_PEEKED_BYTES = 4096
+_FORMAT_FIRST = re.compile(rb'\s*+\{\s*+"format"\s*+:\s*+"([a-z0-9_]{1,64})"')
 
 
-class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The envelope's members. A dialect whose client library has an envelope of its own adds that one's members."""
 
     sample_arrays: ClassVar[Mapping[str, str]] = {"samples": "samples"}
@@ -103,13 +106,15 @@ def read_envelope(
     ``naive_fields`` names a sample's dates that have neither an offset nor a zone of the sample's own; it is asked
     only if no zone is declared.
     """
-    read, unknown = _decode(check_text(body), shape)
+    text = check_text(body)
+    read, unknown = _decode(text, shape)
     arrays = {key: getattr(read, name) for name, key in read.sample_arrays.items()}
     samples = {key: raws for key, raws in arrays.items() if isinstance(raws, list)}
     zone = read.time_zone or time_zone
     windows, window_faults = read_windows(read.windows or (), time_zone=zone)
     naive = [pointer for pointer, code in window_faults if code == "naive_date"]
     errors = [
+        *_check_repeats(text, read),
         *_check_keys(read, format=format),
         *([] if samples else [envelope_fault("/samples", "missing_field")]),
         *check_zones(inside=read.time_zone, outside=time_zone),
@@ -166,7 +171,7 @@ def read_bare_array(
 
 def peek(body: bytes) -> Peek:
     """What the body says about its format; nothing if it cannot be read. Never raises."""
-    if first := _FORMAT_FIRST.match(without_mark(body)):
+    if first := _FORMAT_FIRST.match(without_mark(body[:_PEEKED_BYTES])):
         return Peek(format=first[1].decode())
     try:
         text = check_text(body)
@@ -221,6 +226,15 @@ def _locate(fault: RecordRejected, members: dict[str, msgspec.Raw]) -> list[tupl
     return [(f"/{name}/{each}", code) for each in inner] or [(f"/{name}", code)]
 
 
+def _check_repeats(text: bytes, read: Body) -> list[FieldError]:
+    """One body that was put together from two would lose what the first one held."""
+    known = {*read.__struct_encode_fields__, *chain(*_PARTIES.values())}
+    pointers = [] if is_all(text, read) else find_repeats(text, known=known, inside=(*_PARTIES, "anchors"))
+    for place, window in enumerate((read.windows or [])[:MAX_WINDOWS]):
+        pointers += find_repeats(window, known=(), at=f"/windows/{place}")
+    return [envelope_fault(pointer, "duplicate_key") for pointer in pointers]
+
+
 def _check_keys(read: Body, *, format: str) -> list[FieldError]:
     errors = []
     if read.version not in (None, VERSION):
@@ -262,6 +276,8 @@ def require_offsets(
     pointers: list[str] = []
     records = ((f"{pointer}/{index}", raw) for pointer, raws in arrays.items() for index, raw in enumerate(raws))
     for place, raw in records:
+        if is_bomb(raw):
+            continue  # it will be rejected for that
         pointers += [f"{place}/{name}" for name in naive_fields(raw)]
         if len(pointers) >= MAX_ERRORS:
             break

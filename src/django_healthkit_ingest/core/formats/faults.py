@@ -19,6 +19,7 @@ _FAULTS = {
     "invalid_anchor": f"an anchor is a text of 1 to {MAX_ANCHOR_LENGTH} characters",
     "too_many": f"send at most {MAX_TYPES} types, and {MAX_WINDOWS} windows",
     "empty_window": "a window ends after it starts",
+    "duplicate_key": "send each key once: of two, one would be lost",
     "wrong_type": "the value has the wrong JSON type",
     "unsupported_version": f"this server speaks version {VERSION} of the envelope",
     "format_mismatch": "the body names another format than the request",

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 import msgspec
 
 from django_healthkit_ingest.core.formats.body import guarded
+from django_healthkit_ingest.core.formats.bounds import check_count
 from django_healthkit_ingest.core.formats.envelope import printable
 from django_healthkit_ingest.core.formats.faults import envelope_fault, invalid_envelope
 from django_healthkit_ingest.core.formats.records import NULL, read_members
+from django_healthkit_ingest.core.formats.repeats import find_repeats
 from django_healthkit_ingest.core.json_text import UNREADABLE
 from django_healthkit_ingest.exceptions import InvalidEnvelope, RecordRejected
 
@@ -28,7 +30,7 @@ ARRAYS = (
 """In the order in which their elements are counted."""
 
 MAX_KIND_LENGTH = 64
-MAX_METRIC_BYTES = 1024
+MAX_METRIC_BYTES = 256
 """Of a metric's name and unit, which are repeated with each of its points."""
 
 _ANY = msgspec.json.Decoder(msgspec.Raw)
@@ -64,7 +66,7 @@ class Batch(msgspec.Struct, kw_only=True):
 
 
 def read_body(text: bytes) -> Batch:
-    """Raises MalformedBody, InvalidEnvelope."""
+    """Raises MalformedBody, InvalidEnvelope, BodyTooLarge."""
     raw = guarded(_ANY.decode, text)
     try:
         members = read_members(raw, field="")
@@ -72,7 +74,8 @@ def read_body(text: bytes) -> Batch:
     except RecordRejected:
         raise InvalidEnvelope("the body must be a JSON object with an object 'data'") from None
     batch = Batch()
-    errors = []
+    repeated = find_repeats(raw, known={"data", "format", METRICS, *ARRAYS}, inside=("data",))
+    errors = [envelope_fault(pointer, "duplicate_key") for pointer in repeated]
     try:
         batch.format = _TEXT.decode(members.get("format", NULL))
     except UNREADABLE:
@@ -112,6 +115,7 @@ def _take(batch: Batch, name: str, raws: list[msgspec.Raw]) -> None:
         for index, raw in enumerate(raws):
             _take_metric(batch, f"/data/{METRICS}/{index}", raw)
         return
+    check_count(len(batch.others) + len(raws))
     batch.arrays[f"/data/{name}"] = raws
     batch.others += _wrapped(_head(name), raws)
 
@@ -124,6 +128,7 @@ def _take_metric(batch: Batch, pointer: str, raw: msgspec.Raw) -> None:
     except UNREADABLE:
         batch.points.append(raw)
         return
+    check_count(len(batch.points) + len(batch.stages) + len(points))
     name, units = bytes(metric.name), bytes(metric.units)
     if points and len(name) + len(units) > MAX_METRIC_BYTES:
         batch.points.append(raw)

@@ -8,10 +8,11 @@ from django_healthkit_ingest.core.formats.body import guarded
 from django_healthkit_ingest.core.formats.envelope import printable
 from django_healthkit_ingest.core.formats.faults import envelope_fault, invalid_envelope
 from django_healthkit_ingest.core.formats.records import NULL, keys, read_fields, read_members
+from django_healthkit_ingest.core.formats.repeats import find_repeats, is_all
 from django_healthkit_ingest.exceptions import InvalidEnvelope, RecordRejected
 
 
-class Arrays(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Arrays(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     records: list[msgspec.Raw] | None = None
     sleep: list[msgspec.Raw] | None = None
     workouts: list[msgspec.Raw] | None = None
@@ -20,7 +21,9 @@ class Arrays(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {f"/data/{name}": getattr(self, name) or [] for name in self.__struct_fields__}
 
 
-class SyncBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class SyncBody(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True
+):
     provider: str
     data: Arrays
     format: str | None = None
@@ -41,10 +44,21 @@ _BODY = msgspec.json.Decoder(SyncBody)
 
 
 def read_body(text: bytes) -> tuple[SyncBody, tuple[str, ...]]:
-    """The body, and the names of the keys that are ignored. One pass, if all is well.
+    """The body, and the names of the keys that are ignored.
 
     Raises MalformedBody, InvalidEnvelope.
     """
+    read, unknown = _read(text)
+    if is_all(text, read):
+        return read, unknown
+    known = {*SyncBody.__struct_encode_fields__, *Arrays.__struct_fields__}
+    if repeated := find_repeats(text, known=known, inside=("data",)):
+        raise invalid_envelope([envelope_fault(pointer, "duplicate_key") for pointer in repeated])
+    return read, unknown
+
+
+def _read(text: bytes) -> tuple[SyncBody, tuple[str, ...]]:
+    """One pass, if all is well."""
     try:
         return guarded(_BODY.decode, text), ()
     except msgspec.ValidationError:

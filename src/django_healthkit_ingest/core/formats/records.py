@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from django_healthkit_ingest.core.formats.bounds import is_bomb
 from django_healthkit_ingest.core.json_text import UNREADABLE, JsonObject, read_object, replace_lone_surrogates
 from django_healthkit_ingest.core.normalise import MAX_METADATA_BYTES, check_source
 from django_healthkit_ingest.core.rejections import rejection
@@ -78,6 +79,8 @@ def parse_records(
     own_names = names if section is Section.SAMPLES else {}
     for index, raw in enumerate(split_array(records), first_index):
         try:
+            if is_bomb(raw):
+                raise rejection("too_long")
             yield read(index, raw)
         except RecordRejected as error:
             field = own_names.get(error.field, error.field)
@@ -133,7 +136,9 @@ def read_members(raw: bytes | msgspec.Raw, *, field: str) -> dict[str, msgspec.R
 
 
 def keys(raw: msgspec.Raw) -> frozenset[str]:
-    """None for what is no object. Never raises."""
+    """None for what is no object, and for one that is too large. Never raises."""
+    if is_bomb(raw):
+        return frozenset()
     try:
         return frozenset(_OBJECT.decode(raw))
     except UNREADABLE:
