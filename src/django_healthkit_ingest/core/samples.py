@@ -155,4 +155,12 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
-Parsed = Sample | Statistics | Deletion | Rejected
+class Withheld(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that its user does not let us keep; nothing is left of it but its place."""
+
+    index: int
+    mixed: bool
+    """Other types than those switched off were in it, or may have been."""
+
+
+Parsed = Sample | Statistics | Deletion | Rejected | Withheld

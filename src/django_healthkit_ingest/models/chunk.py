@@ -14,10 +14,11 @@ from django_healthkit_ingest.querysets import ImportChunkQuerySet
 class ImportChunk(Books):
     """One slice of a batch: the unit of work, of retry and of transaction, and the outbox of its own message.
 
-    ``payload`` is a JSON array of raw records, zstd-compressed, never changed, NULL once purged. ``claim_no`` is the
-    fence: whoever completes the chunk must hold the newest claim. ``due_at`` is since when the chunk has been waiting
-    for a worker; sending its message again does not change it. ``set_aside`` are the places, in the request's array, of
-    records that every run leaves out and rejects, because workers died of them.
+    ``payload`` is a JSON array of raw records, zstd-compressed, NULL once purged; nothing in it ever changes, but what
+    is withheld is blanked. ``claim_no`` is the fence: whoever completes the chunk must hold the newest claim.
+    ``due_at`` is since when the chunk has been waiting for a worker; sending its message again does not change it.
+    ``set_aside`` are the places, in the request's array, of records that every run leaves out and rejects, because
+    workers died of them.
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -1,24 +1,36 @@
-"""A claimed chunk, from its payload to committed rows: parse, resolve, store, complete."""
+"""A claimed chunk, from its payload to committed rows: parse, withhold, resolve, store, complete."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
+from django_healthkit_ingest.core.blanks import Blank
 from django_healthkit_ingest.core.samples import (
     Deletion,
+    Parsed,
     Rejected,
     Sample,
+    Section,
     Source,
     Statistic,
     Statistics,
 )
 from django_healthkit_ingest.core.states import Status
 from django_healthkit_ingest.models import HealthSample, ImportChunk, RejectedSample, database
+from django_healthkit_ingest.pipeline.consent import (
+    NOTHING,
+    Withholding,
+    has_changed,
+    read_withholding,
+    still_holds,
+)
+from django_healthkit_ingest.pipeline.excess import without_excess
 from django_healthkit_ingest.pipeline.failures import CONFLICT_TRIES, LostClaim, is_conflict
 from django_healthkit_ingest.pipeline.read import read
 from django_healthkit_ingest.pipeline.store.copies import Place
@@ -26,7 +38,14 @@ from django_healthkit_ingest.pipeline.store.locks import Scope, lock_user, read_
 from django_healthkit_ingest.pipeline.store.merge import merge
 from django_healthkit_ingest.pipeline.store.references import source_ids, type_ids
 from django_healthkit_ingest.pipeline.store.statistics import store_statistics
+from django_healthkit_ingest.pipeline.withhold import blanked_payload, kept_samples, sift
 from django_healthkit_ingest.signals import samples_changed
+
+CONSENT_TRIES = 3
+
+
+class ConsentChanged(TimeoutError):
+    """The user decided otherwise while the chunk was being stored: nothing is kept, it is tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +58,12 @@ class _References:
     def add(self, others: _References) -> None:
         self.type_ids.update(others.type_ids)
         self.source_ids.update(others.source_ids)
+
+
+def _with_members(samples: Iterable[Sample]) -> Iterator[Sample]:
+    for sample in samples:
+        yield sample
+        yield from sample.members
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +81,13 @@ class _Records:
     statistics: Sequence[Statistics]
     deletions: Sequence[Deletion]
     rejections: Sequence[Rejected]
+    withheld: int
+    fresh: Mapping[int, Blank]
+    """Those of the withheld that are still in the payload."""
 
     def everything(self) -> Iterator[Sample | Statistic]:
         """Whatever has a type and a source: also what is inside correlations and aggregated records."""
-        for sample in self.samples:
-            yield sample
-            yield from sample.members
+        yield from _with_members(self.samples)
         for record in self.statistics:
             yield from record.values
 
@@ -69,20 +95,31 @@ class _Records:
 def complete(chunk: ImportChunk) -> Mapping[str, int]:
     """Store the chunk's records and complete it, in one transaction: a repeat or a second worker changes nothing.
 
+    Records that are withheld leave the payload in the same transaction. Consent is read before it, and our own table
+    must still say the same under the user's lock, else the chunk is stored anew; the host is asked once.
+
     Answers the chunk's books: outcomes and effects. Raises LostClaim, and what ``failures`` sorts: domain errors,
-    database errors.
+    database errors, ConsentChanged.
     """
+    parsed = without_excess(read(chunk), chunk=chunk)
+    for _ in range(CONSENT_TRIES - 1):
+        with suppress(ConsentChanged):
+            return _complete(chunk, parsed, withholding=_withholding(chunk))
+    return _complete(chunk, parsed, withholding=_withholding(chunk))
+
+
+def _complete(chunk: ImportChunk, parsed: Sequence[Parsed], *, withholding: Withholding) -> Mapping[str, int]:
     using = database()
-    records = _parse(chunk)
-    references = _references(records, chunk=chunk, using=using)
+    records = _sorted(parsed, chunk=chunk, types=withholding.types)
+    references = _references(records.everything(), chunk=chunk, using=using)
     nested = connections[using].in_atomic_block
     for tries_left in reversed(range(CONFLICT_TRIES)):
         try:
             with transaction.atomic(using=using):
                 if not nested:
                     read_committed(using)
-                effect = _store(chunk, records, references=references, using=using)
-                _close(chunk, records, books=_books(records, effect), using=using)
+                effect = _store(chunk, records, references=references, types=withholding.types, using=using)
+                _close(chunk, records, withholding=withholding, books=_books(records, effect), using=using)
                 transaction.on_commit(lambda: _announce(chunk, records, effect), using=using, robust=True)  # noqa: B023
         except OperationalError as error:
             if nested or not tries_left or not is_conflict(error):
@@ -98,12 +135,13 @@ def rehearse(chunk: ImportChunk) -> Mapping[str, int]:
     Raises what ``complete`` raises.
     """
     using = database()
-    records = _parse(chunk)
+    types = _withholding(chunk).types
+    records = _sorted(without_excess(read(chunk), chunk=chunk), chunk=chunk, types=types)
     with transaction.atomic(using=using):
         # Before anything is read: SQLite then has one writer.
         lock_user(chunk.user_id, scope=Scope.SAMPLES, using=using)
-        references = _references(records, chunk=chunk, using=using)
-        effect = _store(chunk, records, references=references, using=using)
+        references = _references(records.everything(), chunk=chunk, using=using)
+        effect = _store(chunk, records, references=references, types=types, using=using)
         _replace_rejections(chunk, records.rejections, using=using)
         books = _books(records, effect)
         ImportChunk.objects.using(using).filter(pk=chunk.pk).update(
@@ -113,23 +151,35 @@ def rehearse(chunk: ImportChunk) -> Mapping[str, int]:
     return books
 
 
-def _parse(chunk: ImportChunk) -> _Records:
-    parsed = list(read(chunk))
+def _withholding(chunk: ImportChunk) -> Withholding:
+    return NOTHING if chunk.section == Section.DELETIONS else read_withholding(user_id=chunk.user_id)
+
+
+def _sorted(parsed: Iterable[Parsed], *, chunk: ImportChunk, types: frozenset[str]) -> _Records:
+    sifted = sift(parsed, chunk=chunk, types=types)
     return _Records(
-        samples=[each for each in parsed if isinstance(each, Sample)],
-        statistics=[each for each in parsed if isinstance(each, Statistics)],
-        deletions=[each for each in parsed if isinstance(each, Deletion)],
-        rejections=[each for each in parsed if isinstance(each, Rejected)],
+        samples=[each for each in sifted.kept if isinstance(each, Sample)],
+        statistics=[each for each in sifted.kept if isinstance(each, Statistics)],
+        deletions=[each for each in sifted.kept if isinstance(each, Deletion)],
+        rejections=[each for each in sifted.kept if isinstance(each, Rejected)],
+        withheld=sifted.withheld,
+        fresh=sifted.fresh,
     )
 
 
-def _references(records: _Records, *, chunk: ImportChunk, using: str) -> _References:
-    types = {each.identifier for each in records.everything()}
-    sources = {each.source for each in records.everything() if each.source is not None}
+def _references(everything: Iterable[Sample | Statistic], *, chunk: ImportChunk, using: str) -> _References:
+    types: set[str] = set()
+    sources: set[Source] = set()
+    for each in everything:
+        types.add(each.identifier)
+        if each.source is not None:
+            sources.add(each.source)
     return _References(type_ids=type_ids(types, using=using), source_ids=source_ids(sources, chunk=chunk, using=using))
 
 
-def _store(chunk: ImportChunk, records: _Records, *, references: _References, using: str) -> _Effect:
+def _store(
+    chunk: ImportChunk, records: _Records, *, references: _References, types: frozenset[str], using: str
+) -> _Effect:
     place = Place(
         user_id=chunk.user_id,
         batch_id=chunk.batch_id,
@@ -141,9 +191,9 @@ def _store(chunk: ImportChunk, records: _Records, *, references: _References, us
     def recall(chunk_ids: Sequence[int]) -> Iterator[Sample]:
         others = ImportChunk.objects.using(using).filter(pk__in=chunk_ids, payload__isnull=False)
         for other in others.select_related("batch").order_by("pk").iterator(chunk_size=1):
-            found = _parse(other)
-            references.add(_references(found, chunk=other, using=using))
-            yield from found.samples
+            found = list(kept_samples(read(other), types=types))
+            references.add(_references(_with_members(found), chunk=other, using=using))
+            yield from found
 
     merged = merge(
         records.samples,
@@ -168,19 +218,26 @@ def _store(chunk: ImportChunk, records: _Records, *, references: _References, us
     return _Effect(books={**asdict(merged), "statistic": len(records.statistics)}, statistics_changed=changed)
 
 
-def _close(chunk: ImportChunk, records: _Records, *, books: Mapping[str, int], using: str) -> None:
+def _close(
+    chunk: ImportChunk, records: _Records, *, withholding: Withholding, books: Mapping[str, int], using: str
+) -> None:
     _replace_rejections(chunk, records.rejections, using=using)
     unknown = Counter(sample.identifier for sample in records.samples if not sample.known)
     for record in records.statistics:
         unknown.update({value.identifier for value in record.values if not value.known})
+    whole: dict[str, object] = {**books, "unknown_types": dict(unknown)}
+    if records.fresh:
+        # Held already if anything was merged; without it the payload may be one that was blanked meanwhile.
+        lock_user(chunk.user_id, scope=Scope.SAMPLES, using=using)
+        whole["payload"] = blanked_payload(chunk, records.fresh)
     mine = ImportChunk.objects.using(using).filter(pk=chunk.pk)
-    whole = {**books, "unknown_types": dict(unknown)}
-    if not mine.complete(claim_no=chunk.claim_no, now=timezone.now(), books=whole):
-        raise LostClaim
+    unchanged = mine.filter(still_holds(withholding, user_id=chunk.user_id))
+    if not unchanged.complete(claim_no=chunk.claim_no, now=timezone.now(), books=whole):
+        raise ConsentChanged if has_changed(withholding, user_id=chunk.user_id) else LostClaim
 
 
 def _books(records: _Records, effect: _Effect) -> Mapping[str, int]:
-    return {**effect.books, "withheld": 0, "rejected": len(records.rejections)}
+    return {**effect.books, "withheld": records.withheld, "rejected": len(records.rejections)}
 
 
 def _replace_rejections(chunk: ImportChunk, rejections: Sequence[Rejected], *, using: str) -> None:

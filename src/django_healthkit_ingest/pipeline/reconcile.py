@@ -15,12 +15,12 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from django_healthkit_ingest.conf import get_format, get_registry
-from django_healthkit_ingest.core.encodings import decompress
-from django_healthkit_ingest.core.samples import Parsed, Rejected, Sample, Section
+from django_healthkit_ingest.core.samples import Parsed, Rejected, Sample, Section, Withheld
 from django_healthkit_ingest.core.twins import Likeness, same_value
-from django_healthkit_ingest.exceptions import HealthKitIngestError, PayloadUnavailable
+from django_healthkit_ingest.exceptions import HealthKitIngestError
 from django_healthkit_ingest.models import HealthSample, ImportBatch, database
+from django_healthkit_ingest.pipeline.consent import withheld_since
+from django_healthkit_ingest.pipeline.read import read
 from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
 from django_healthkit_ingest.pipeline.store.series import drop_series
 from django_healthkit_ingest.querysets import HealthSampleQuerySet
@@ -38,6 +38,9 @@ class _Window:
     identifiers: frozenset[str]
     start: datetime
     end: datetime
+
+    def without(self, withheld: frozenset[str]) -> _Window:
+        return _Window(identifiers=self.identifiers - withheld, start=self.start, end=self.end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,17 +97,20 @@ class _Removed:
 def survey(batch: ImportBatch) -> Survey | None:
     """Read the batch again for its windows; None if nothing is to be reconciled.
 
-    Slow for a large batch, so it is done before any lock: payloads never change. It takes a window that is both
-    complete and readable, an installation that is named, and every sample read: a rejected record does not say its
-    type, and would look absent.
+    Slow for a large batch, so it is done before any lock: what a payload says of types that are kept never changes. It
+    takes a window that is both complete and readable, an installation that is named, and every sample read: a rejected
+    record does not say its type, and would look absent. So would records that were withheld: their types are taken out
+    of the windows, and so is whatever the user has decided since the batch came.
     """
     if not (batch.windows and batch.device_id) or batch.reconciled_at is not None:
         return None
     windows = tuple(_windows(batch))
     if not windows:
         return None
+    withheld = withheld_since(batch.created_at, user_id=batch.user_id)
+    windows = tuple(kept for window in windows if (kept := window.without(withheld)).identifiers)
     try:
-        return Survey(windows=windows, seen=_look_through(batch, windows))
+        return Survey(windows=windows, seen=_look_through(batch, windows, withheld))
     except HealthKitIngestError:  # today's code cannot read what was stored: then it can tell nothing of what is absent
         return Survey(windows=windows, seen=None)
 
@@ -146,14 +152,14 @@ def _windows(batch: ImportBatch) -> Iterator[_Window]:
             )
 
 
-def _look_through(batch: ImportBatch, windows: tuple[_Window, ...]) -> _Seen | None:
-    """Chunk by chunk; None if a record cannot be read."""
+def _look_through(batch: ImportBatch, windows: tuple[_Window, ...], withheld: frozenset[str]) -> _Seen | None:
+    """Chunk by chunk; None if a record cannot be read, or was withheld and nobody knows that it was of these types."""
     wanted = frozenset[str]().union(*(window.identifiers for window in windows))
     rows = HealthSample.objects.using(database()).filter(user_id=batch.user_id, uuid__isnull=True)
     with_looks = rows.exists()
     seen = _Seen()
-    for record in _records(batch):
-        if isinstance(record, Rejected):
+    for record in _records(batch) if wanted else ():
+        if isinstance(record, Rejected) or (isinstance(record, Withheld) and (record.mixed or not withheld)):
             return None
         for sample in (record, *record.members) if isinstance(record, Sample) else ():
             if sample.identifier in wanted:
@@ -162,20 +168,12 @@ def _look_through(batch: ImportBatch, windows: tuple[_Window, ...]) -> _Seen | N
 
 
 def _records(batch: ImportBatch) -> Iterator[Parsed]:
-    wire, registry = get_format(batch.format), get_registry()
     chunks = batch.chunks.filter(section=Section.SAMPLES).order_by("index")
     # One by one and without a cursor: outside a transaction a transaction pooler would lose it.
-    for chunk_id, first_index in list(chunks.values_list("pk", "first_index")):
-        payload = chunks.values_list("payload", flat=True).get(pk=chunk_id)
-        if payload is None:
-            raise PayloadUnavailable("The payload was purged; send the window again.")
-        yield from wire.parse(
-            decompress(bytes(payload)),
-            section=Section.SAMPLES,
-            first_index=first_index,
-            time_zone=batch.time_zone or None,
-            registry=registry,
-        )
+    for chunk_id in list(chunks.values_list("pk", flat=True)):
+        chunk = chunks.get(pk=chunk_id)
+        chunk.batch = batch
+        yield from read(chunk)
 
 
 def _rows(window: _Window, *, batch: ImportBatch, using: str) -> HealthSampleQuerySet:

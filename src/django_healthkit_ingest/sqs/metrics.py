@@ -27,6 +27,7 @@ METRICS: Mapping[str, str] = MappingProxyType(
         "SamplesSuperseded": "Count",
         "SamplesDeletion": "Count",
         "SamplesStatistic": "Count",
+        "SamplesWithheld": "Count",
         "SamplesRejected": "Count",
         "OldestChunkAge": "Seconds",
         "QueueDepth": "Count",
