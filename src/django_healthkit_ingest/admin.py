@@ -10,7 +10,18 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from django_healthkit_ingest.models import ImportBatch, ImportChunk, ImportUpload, RejectedSample, SyncState, database
+from django_healthkit_ingest.models import (
+    Consent,
+    DeviceToken,
+    Erasure,
+    Export,
+    ImportBatch,
+    ImportChunk,
+    ImportUpload,
+    RejectedSample,
+    SyncState,
+    database,
+)
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -101,6 +112,16 @@ class RejectedSampleAdmin(ReadOnlyAdmin):
         return super().get_queryset(request).defer("chunk__payload")
 
 
+@admin.register(Consent)
+class ConsentAdmin(ReadOnlyAdmin):
+    """Whether a user lets a type be kept; empty while the host's ``CONSENT`` decides."""
+
+    list_display = ("id", "user_id", "identifier", "allowed", "changed_at")
+    list_filter = ("allowed",)
+    exclude = ("user",)
+    readonly_fields = ("user_id",)
+
+
 @admin.register(ImportUpload)
 class ImportUploadAdmin(ReadOnlyAdmin):
     """Without the file's name and the reader's place in it."""
@@ -118,3 +139,32 @@ class SyncStateAdmin(ReadOnlyAdmin):
     list_select_related = ("type",)
     exclude = ("user", "anchor")
     readonly_fields = ("user_id",)
+
+
+@admin.register(DeviceToken)
+class DeviceTokenAdmin(ReadOnlyAdmin):
+    """Without the token's digest; one is revoked by its user, or by deleting the user."""
+
+    list_display = ("uuid", "user_id", "created_at", "used_at", "revoked_at")
+    exclude = ("user", "digest", "name", "device_id")
+    readonly_fields = ("user_id",)
+
+
+class OrderAdmin(ReadOnlyAdmin):
+    """Counts and times; not where the next step goes on."""
+
+    list_display = ("uuid", "user_id", "status", "created_at", "finished_at", "error_code")
+    list_filter = ("status", AgeFilter)
+    search_fields = ("uuid__exact",)
+    exclude = ("user", "position")
+    readonly_fields = ("user_id",)
+
+
+@admin.register(Erasure)
+class ErasureAdmin(OrderAdmin):
+    """What was ordered to be erased, and the receipts."""
+
+
+@admin.register(Export)
+class ExportAdmin(OrderAdmin):
+    """Copies that were made; the files are the users' alone."""

@@ -33,6 +33,8 @@ DISPATCH_BATCH = "healthkit_ingest.dispatch_batch"
 PROCESS_CHUNK = "healthkit_ingest.process_chunk"
 SPLIT_UPLOAD = "healthkit_ingest.split_upload"
 SWEEP = "healthkit_ingest.sweep"
+ERASE = "healthkit_ingest.erase"
+EXPORT = "healthkit_ingest.export"
 
 MESSAGE_VERSION = 1
 MAX_DELAY = timedelta(seconds=900)

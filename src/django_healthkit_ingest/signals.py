@@ -9,7 +9,9 @@ batch_accepted = Signal()
 
 samples_changed = Signal()
 """One transaction changed a user's samples. Arguments: ``user_id``, ``batch_id`` (None outside an import), ``cause``
-(``"import"``, or ``"window"``: a complete window did not hold them), ``identifiers`` (frozenset of type identifiers),
+(``"import"``; ``"window"``: a complete window did not hold them; ``"deletion"``: the user deleted one here;
+``"erasure"``, once at its end: ``removed`` is the sum of its steps, ``start`` and ``end`` are None, and ``identifiers``
+are the erased types, or empty when everything was erased), ``identifiers`` (frozenset of type identifiers),
 ``start`` and ``end`` (aware datetimes around the samples concerned, or None when only deletions were received),
 ``inserted``, ``updated``, ``removed`` (row counts). The sender is HealthSample."""
 

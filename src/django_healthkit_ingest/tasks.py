@@ -14,6 +14,8 @@ from celery import Task, shared_task
 from django_healthkit_ingest import queues
 from django_healthkit_ingest.models import ImportBatch, database
 from django_healthkit_ingest.pipeline.dispatch import dispatch
+from django_healthkit_ingest.pipeline.erase import erase
+from django_healthkit_ingest.pipeline.export import export
 from django_healthkit_ingest.pipeline.failures import quoting_nothing
 from django_healthkit_ingest.pipeline.process import process
 from django_healthkit_ingest.pipeline.split import split
@@ -51,6 +53,20 @@ def split_upload(self: Task[Any, Any], *, upload_id: int, **_later: object) -> N
     """Cut the next part of an uploaded file into chunks; a file that is not done sends itself the next message."""
     with quoting_nothing("split_upload"):
         split(upload_id=upload_id, task_id=self.request.id or "")
+
+
+@shared_task(name=queues.ERASE, **_POLICY)
+def erase_data(*, erasure_id: int, **_later: object) -> None:
+    """Take an erasure some steps further; one that is not done sends itself the next message."""
+    with quoting_nothing("erase"):
+        erase(erasure_id=erasure_id)
+
+
+@shared_task(name=queues.EXPORT, **_POLICY)
+def export_data(*, export_id: int, **_later: object) -> None:
+    """Write the next parts of an export; one that is not done sends itself the next message."""
+    with quoting_nothing("export"):
+        export(export_id=export_id)
 
 
 @shared_task(name=queues.SWEEP, **_POLICY)

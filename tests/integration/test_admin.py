@@ -8,16 +8,28 @@ from django.apps import apps
 from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from django_healthkit_ingest.models import HealthSample, ImportBatch, database
+from django_healthkit_ingest.models import Consent, Erasure, Export, HealthSample, ImportBatch, database
+from django_healthkit_ingest.pipeline.devices import create_device
 from django_healthkit_ingest.testing import healthkit_body, ingest
 from django_healthkit_ingest.testing.factories import ImportUploadFactory, SyncStateFactory
 from django_healthkit_ingest.testing.payloads import quantity
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
-SECRETS = (b"upload-of-somebody", b"c2VjcmV0IGFuY2hvcg==", b"reader")
-PAGES = ("importbatch", "importchunk", "importupload", "rejectedsample", "syncstate")
+SECRETS = (b"upload-of-somebody", b"c2VjcmV0IGFuY2hvcg==", b"reader", b"Ada&#x27;s iPhone", b"secret-place")
+PAGES = (
+    "consent",
+    "devicetoken",
+    "erasure",
+    "export",
+    "importbatch",
+    "importchunk",
+    "importupload",
+    "rejectedsample",
+    "syncstate",
+)
 
 
 @pytest.fixture
@@ -32,6 +44,12 @@ def batch(user: Any) -> ImportBatch:
     batch = ingest(healthkit_body(quantity(), quantity(unit="kg")), user=user)
     ImportUploadFactory.create(batch=batch, name="upload-of-somebody.zip", position={"reader": "here"})
     SyncStateFactory.create(user=user, batch=batch, anchor="c2VjcmV0IGFuY2hvcg==")
+    mine = {"user_id": user.pk, "changed_at": timezone.now()}
+    Consent.objects.using(database()).create(identifier="com.acme.mood", allowed=False, **mine)
+    create_device(user=user, name="Ada's iPhone")
+    for model in (Erasure, Export):
+        ordered = {"user_id": user.pk, "created_at": timezone.now(), "position": {"after": "secret-place"}}
+        model._default_manager.using(database()).create(**ordered)
     return batch
 
 
@@ -62,7 +80,11 @@ def test_lists_show_what_is_there_and_never_read_samples_or_payloads(
         ("rejectedsample", "age=day", True),
         ("rejectedsample", "age=older", False),
         ("rejectedsample", "code=unit_mismatch", True),
+        ("consent", "allowed__exact=0", True),
+        ("consent", "allowed__exact=1", False),
         ("importupload", "age=hour", True),
+        ("erasure", "status__exact=PENDING", True),
+        ("export", "age=older", False),
         ("importupload", "error_code=malformed_body", False),
     ],
 )

@@ -17,8 +17,10 @@ from django.utils import timezone
 
 from django_healthkit_ingest import queues
 from django_healthkit_ingest.core.states import Status
-from django_healthkit_ingest.models import ImportBatch, ImportChunk, ImportUpload, database
+from django_healthkit_ingest.models import Erasure, Export, ImportBatch, ImportChunk, ImportUpload, database
 from django_healthkit_ingest.pipeline.accept import accept
+from django_healthkit_ingest.pipeline.erase import erase_user, order_erasure
+from django_healthkit_ingest.pipeline.export import order_export
 from django_healthkit_ingest.sqs import dead_letters
 from django_healthkit_ingest.sqs.celery_settings import celery_settings
 from django_healthkit_ingest.sqs.dead_letters import held, move, replay, send_back
@@ -254,13 +256,62 @@ def test_replay_of_what_was_erased_deletes_the_message(
     for name, key in ((queues.PROCESS_CHUNK, "chunk_id"), (queues.DISPATCH_BATCH, "batch_id")):
         dead_message(client, queue, name=name, **{key: 10**9})
     dead_message(client, queue, name=queues.SPLIT_UPLOAD, upload_id=10**9)
+    dead_message(client, queue, name=queues.ERASE, erasure_id=10**9)
+    dead_message(client, queue, name=queues.EXPORT, export_id=10**9)
     before = front.count("SendMessage")
 
     answer = command(capsys, "replay", "--all")
 
-    assert answer["outcomes"] == {"gone": 3}
+    assert answer["outcomes"] == {"gone": 5}
     assert front.count("SendMessage") == before
     assert waiting(client, queue.dead_letter_url) == 0
+
+
+@IN_ONE_ENVIRONMENT
+def test_dead_letters_of_a_user_who_was_erased_lead_nowhere_and_can_be_thrown_away(
+    batch_of: Callable[..., ImportBatch],
+    client: SQSClient,
+    queue: Queue,
+    user: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """They are ids: nothing of the user is in them, and nothing is brought back by them."""
+    subjects = [chunk_of(batch_of()).pk for _ in range(2)]
+    for subject in subjects:
+        dead_message(client, queue, chunk_id=subject)
+    with queues.captured():
+        erase_user(user_id=user.pk)
+    one, other = command(capsys, "list")
+
+    assert [(each["batch"], each["status"]) for each in (one, other)] == [(None, None)] * 2
+    assert command(capsys, "replay", one["id"])["outcomes"] == {"gone": 1}
+    assert command(capsys, "purge", other["id"]) == {"purged": 1}
+    assert waiting(client, queue.dead_letter_url) == 0
+    assert not ImportBatch.objects.using(database()).exists()
+
+
+@IN_ONE_ENVIRONMENT
+def test_erasures_and_exports_are_brought_back_to_work(
+    client: SQSClient, queue: Queue, front: Front, user: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with queues.captured():
+        order_export(user=user)
+        order_erasure(user_id=user.pk)
+    erasure, export = Erasure.objects.using(database()).get(), Export.objects.using(database()).get()
+    dead_message(client, queue, name=queues.ERASE, erasure_id=erasure.pk)
+    dead_message(client, queue, name=queues.EXPORT, export_id=export.pk)
+    shown = command(capsys, "list")
+    before = {name: len(sent(front, name)) for name in (queues.ERASE, queues.EXPORT)}
+
+    answer = command(capsys, "replay", "--all")
+
+    assert {(each["task"], each["kind"], each["status"]) for each in shown} == {
+        (queues.ERASE, "ours", "PENDING"),
+        (queues.EXPORT, "ours", "PENDING"),
+    }
+    assert answer["outcomes"] == {"replayed": 2}
+    assert {name: len(sent(front, name)) for name in before} == {name: number + 1 for name, number in before.items()}
+    assert sent(front, queues.ERASE)[-1]["erasure_id"] == erasure.pk
 
 
 @IN_ONE_ENVIRONMENT

@@ -10,7 +10,9 @@ from django_healthkit_ingest import queues
 KEPT_AFTER_FAILURE = ("acks_on_failure", "acks_on_timeout") if VERSION >= (5, 7) else ("acks_on_failure_or_timeout",)
 
 
-@pytest.mark.parametrize("name", [queues.DISPATCH_BATCH, queues.PROCESS_CHUNK, queues.SWEEP])
+@pytest.mark.parametrize(
+    "name", [queues.DISPATCH_BATCH, queues.PROCESS_CHUNK, queues.ERASE, queues.EXPORT, queues.SWEEP]
+)
 def test_hosts_settings_for_its_other_tasks_do_not_reach_ours(name: str) -> None:
     app: Any = Celery("host", set_as_current=False)
     app.conf.task_acks_late = False

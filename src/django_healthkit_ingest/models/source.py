@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
-from django_healthkit_ingest.querysets import OwnedQuerySet
+from django_healthkit_ingest.querysets import SourceQuerySet
 
 
 class TypeIdentifier(models.Model):
@@ -39,7 +39,7 @@ class Source(models.Model):
     device = models.JSONField(null=True, blank=True)
     precedence = models.PositiveSmallIntegerField()
 
-    objects = OwnedQuerySet["Source"].as_manager()
+    objects = SourceQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "key"], name="hki_source_user_key")]

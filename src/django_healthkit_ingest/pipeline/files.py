@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files import File
 from django.core.files.storage import Storage, storages
 
 from django_healthkit_ingest.conf import get_settings
-from django_healthkit_ingest.exceptions import BodyTooLarge, InvalidEnvelope
+from django_healthkit_ingest.exceptions import BodyTooLarge, HealthKitIngestError, InvalidEnvelope, Unavailable
+from django_healthkit_ingest.pipeline.problems import KEEP, RETRY_AFTER
+
+logger = logging.getLogger("django_healthkit_ingest")
 
 FOLDER = "healthkit_ingest/uploads"
 
@@ -22,6 +28,19 @@ IMPORTED_WITHIN = timedelta(days=1)
 def file_storage() -> Storage:
     """Raises InvalidStorageError (an ImproperlyConfigured) when ``STORAGES`` has no such alias."""
     return storages[get_settings().upload_storage]
+
+
+@contextmanager
+def file_trouble() -> Iterator[None]:
+    """Whatever a storage or a disk has to complain of is Unavailable: each storage has errors of its own, and none of
+    them is a reason for a client to throw its file away."""
+    try:
+        yield
+    except (HealthKitIngestError, ImproperlyConfigured):
+        raise
+    except Exception as error:
+        logger.error("The storage of uploads is away (%s): asked the client to come back.", type(error).__name__)
+        raise Unavailable(KEEP, retry_after=RETRY_AFTER) from error
 
 
 def file_name(upload: UUID) -> str:

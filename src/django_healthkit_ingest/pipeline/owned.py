@@ -26,6 +26,7 @@ from django_healthkit_ingest.querysets import (
     HealthSampleQuerySet,
     ImportBatchQuerySet,
     OwnedQuerySet,
+    SourceQuerySet,
     StatisticQuerySet,
     SyncStateQuerySet,
 )
@@ -46,7 +47,7 @@ def owned(model: type[HealthSample], *, user: Any) -> HealthSampleQuerySet: ...
 @overload
 def owned(model: type[ImportBatch], *, user: Any) -> ImportBatchQuerySet: ...
 @overload
-def owned(model: type[Source], *, user: Any) -> OwnedQuerySet[Source]: ...
+def owned(model: type[Source], *, user: Any) -> SourceQuerySet: ...
 @overload
 def owned(model: type[Statistic], *, user: Any) -> StatisticQuerySet: ...
 @overload

@@ -1,4 +1,4 @@
-"""One chunk, upload or batch whose message died, back to work; what is done stays as it is."""
+"""Whatever a dead message was about, back to work; what is done stays as it is."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from enum import StrEnum
 from django.db import transaction
 from django.utils import timezone
 
-from django_healthkit_ingest.core.states import Status
-from django_healthkit_ingest.models import ImportBatch, ImportChunk, ImportUpload, database
+from django_healthkit_ingest.core.states import FINAL, Status
+from django_healthkit_ingest.models import Erasure, Export, ImportBatch, ImportChunk, ImportUpload, database
 from django_healthkit_ingest.pipeline.dispatch import dispatch
+from django_healthkit_ingest.pipeline.erase import send_erasure
+from django_healthkit_ingest.pipeline.export import send_export
 from django_healthkit_ingest.pipeline.store.locks import Scope, lock_user
 from django_healthkit_ingest.queues import SPLIT_UPLOAD, enqueue
 
@@ -74,6 +76,27 @@ def revive_batch(*, batch_id: int) -> Revival:
     if batch.finished_at is not None:
         return Revival.DONE
     dispatch(user_id=batch.user_id, lane=batch.lane)
+    return Revival.REPLAYED
+
+
+def revive_erasure(*, erasure_id: int) -> Revival:
+    order = Erasure.objects.using(database()).filter(pk=erasure_id).first()
+    if order is None:
+        return Revival.GONE
+    if order.status in FINAL:
+        return Revival.DONE
+    send_erasure(order)
+    return Revival.REPLAYED
+
+
+def revive_export(*, export_id: int) -> Revival:
+    """GONE when its user's data were erased, and it with them; one that FAILED is ordered anew by its user."""
+    order = Export.objects.using(database()).filter(pk=export_id).first()
+    if order is None:
+        return Revival.GONE
+    if order.status in FINAL:
+        return Revival.DONE
+    send_export(order)
     return Revival.REPLAYED
 
 

@@ -19,6 +19,7 @@ from django_healthkit_ingest.pipeline.dispatch import dispatch
 from django_healthkit_ingest.pipeline.finish import announce, finish
 from django_healthkit_ingest.pipeline.measures import chunks_failed, sweep_done
 from django_healthkit_ingest.pipeline.sweep_files import delete_old_files, resend_uploads
+from django_healthkit_ingest.pipeline.sweep_orders import delete_old_exports, resend_erasures, resend_exports
 from django_healthkit_ingest.pipeline.switches import paused
 
 ANNOUNCE_AFTER = timedelta(minutes=1)
@@ -43,7 +44,10 @@ class Swept:
     payloads_purged: int
     tallies_purged: int
     uploads_sent: int
+    erasures_sent: int
+    exports_sent: int
     files_deleted: int
+    exports_deleted: int
 
 
 def sweep() -> Swept:
@@ -67,18 +71,20 @@ def sweep() -> Swept:
         purged = chunks.all().purge_payloads(finished_before=now - options.payload_retention, limit=PURGED_AT_ONCE)
     tallies = purge_tallies()
     uploads = resend_uploads()
+    erasures, exports = resend_erasures(), resend_exports()
     if expired:
         exhausted = chunks.filter(status=Status.FAILED, finished_at=now, error_code="attempts_exhausted").count()
         if exhausted:
             chunks_failed(number=exhausted)
     off = paused()
     sweep_done(
-        repairs=expired + lost + finished + len(announced) + uploads,
+        repairs=expired + lost + finished + len(announced) + uploads + erasures + exports,
         oldest=oldest_age(),
         processing_paused=Pausable.PROCESSING in off,
         intake_paused=Pausable.INTAKE in off,
     )
     files = delete_old_files()  # last: a storage that is away raises here, and the rest is done
+    old_exports = delete_old_exports()
     return Swept(
         leases_expired=expired,
         messages_lost=lost,
@@ -88,7 +94,10 @@ def sweep() -> Swept:
         payloads_purged=purged,
         tallies_purged=tallies,
         uploads_sent=uploads,
+        erasures_sent=erasures,
+        exports_sent=exports,
         files_deleted=files,
+        exports_deleted=old_exports,
     )
 
 

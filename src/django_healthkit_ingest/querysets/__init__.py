@@ -14,7 +14,12 @@ from django_healthkit_ingest.querysets.orders import (
     ExportQuerySet,
 )
 from django_healthkit_ingest.querysets.owned import OwnedQuerySet
-from django_healthkit_ingest.querysets.readings import HealthSampleQuerySet, StatisticQuerySet, SyncStateQuerySet
+from django_healthkit_ingest.querysets.readings import (
+    HealthSampleQuerySet,
+    SourceQuerySet,
+    StatisticQuerySet,
+    SyncStateQuerySet,
+)
 from django_healthkit_ingest.querysets.uploads import ImportUploadQuerySet
 
 __all__ = [
@@ -27,6 +32,7 @@ __all__ = [
     "ImportChunkQuerySet",
     "ImportUploadQuerySet",
     "OwnedQuerySet",
+    "SourceQuerySet",
     "StatisticQuerySet",
     "SyncStateQuerySet",
 ]

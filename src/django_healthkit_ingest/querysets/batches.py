@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, Value
+from django.db.models.functions import Coalesce
 
 from django_healthkit_ingest.core.states import UNFINISHED, Status
 from django_healthkit_ingest.querysets.owned import OwnedQuerySet
@@ -17,6 +18,10 @@ class ImportBatchQuerySet(OwnedQuerySet["ImportBatch"]):
     def open(self) -> Self:
         """Not finished; the second condition is the partial index's."""
         return self.filter(finished_at__isnull=True, announced_at__isnull=True)
+
+    def release_key(self, *, created_before: datetime) -> int:
+        """The idempotency key of a batch so old may be used for another one."""
+        return self.filter(created_at__lt=created_before).update(idempotency_key=None)
 
     def begin(self) -> int:
         """PENDING to PROCESSING, when the first chunk is claimed."""
@@ -60,6 +65,16 @@ class ImportBatchQuerySet(OwnedQuerySet["ImportBatch"]):
     def unannounced(self, *, finished_before: datetime) -> Self:
         return self.filter(announced_at__isnull=True, finished_at__lt=finished_before)
 
+    def abandoned(self) -> Self:
+        """They are being erased."""
+        return self.filter(split_done=False, announced_at__isnull=False)
+
+    def abandon(self, *, now: datetime, limit: int) -> int:
+        """Nobody finishes or announces them any more: with some of their chunks gone their books cannot balance."""
+        others = self.filter(Q(split_done=True) | Q(announced_at__isnull=True))
+        mine = self.filter(pk__in=others.order_by("pk").values("pk")[:limit])
+        return mine.update(split_done=False, announced_at=Coalesce("announced_at", Value(now)))
+
     def settled(self) -> Self:
         """All of it is in the tables, or somebody has said that it need not be."""
         return self.filter(Q(status=Status.COMPLETED) | Q(failure_accepted_at__isnull=False))
@@ -76,6 +91,10 @@ class ImportBatchQuerySet(OwnedQuerySet["ImportBatch"]):
 
     def with_anchors_to_release(self) -> Self:
         return self.filter(anchors__isnull=False, anchors_released_at__isnull=True)
+
+    def keep_anchors(self, anchors: Mapping[str, str]) -> int:
+        """These and no others are still to be released: the other types were erased."""
+        return self.filter(anchors_released_at__isnull=True).update(anchors=dict(anchors))
 
     def mark_anchors_released(self, *, now: datetime) -> int:
         """They are in the sync state now, or newer ones are: the batch need not keep them, and holds back nobody."""

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
 from django.db.models import Case, Count, F, Q, Sum, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Greatest
 
 from django_healthkit_ingest.core.states import EFFECTS, FINAL, OUTCOMES, UNFINISHED, Status
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from django_healthkit_ingest.models import ImportChunk  # noqa: F401
 
 ATTEMPTS_EXHAUSTED = "attempts_exhausted"
+CANCELLED = "cancelled"
 
 
 class ImportChunkQuerySet(models.QuerySet["ImportChunk"]):
@@ -73,6 +75,13 @@ class ImportChunkQuerySet(models.QuerySet["ImportChunk"]):
     def _fail(self, *, now: datetime, code: str) -> int:
         return self.update(status=Status.FAILED, finished_at=now, lease_until=None, error_code=code)
 
+    def cancel(self, *, now: datetime) -> int:
+        """FAILED, unless they have ended: the fence keeps out a worker that has one of them."""
+        mine = self.unfinished()
+        return mine.update(
+            status=Status.FAILED, finished_at=now, lease_until=None, error_code=CANCELLED, claim_no=F("claim_no") + 1
+        )
+
     def postpone(self, *, claim_no: int, until: datetime) -> int:
         """Back to PENDING after a transient fault; it stays in flight, its next message is delayed."""
         return self.filter(status=Status.PROCESSING, claim_no=claim_no).update(
@@ -83,6 +92,19 @@ class ImportChunkQuerySet(models.QuerySet["ImportChunk"]):
         """PENDING and unsent, without an attempt: its message came while processing is paused and is used up."""
         return self._claimable(task_id=task_id, now=now).update(
             status=Status.PENDING, sent_at=None, sent_count=0, lease_until=None
+        )
+
+    def take_back(self, *, now: datetime) -> int:
+        """From a worker that has read what it must not keep: PENDING and unsent, without an attempt. The fence goes up,
+        so nothing of its run is kept."""
+        return self.filter(status=Status.PROCESSING).update(
+            status=Status.PENDING,
+            claim_no=F("claim_no") + 1,
+            attempts=Greatest(F("attempts") - 1, 0),
+            sent_at=None,
+            sent_count=0,
+            lease_until=None,
+            due_at=now,
         )
 
     def mark_sent(self, *, now: datetime) -> int:
@@ -170,19 +192,35 @@ class ImportChunkQuerySet(models.QuerySet["ImportChunk"]):
 
     def books(self) -> dict[str, int]:
         """One aggregate: chunks per status, records per outcome, records of failed and of unfinished chunks."""
-        answer: dict[str, int] = self.aggregate(
-            chunks=Count("pk"),
-            **{f"chunks_{status.lower()}": Count("pk", filter=Q(status=status)) for status in Status},
-            **{name: Coalesce(Sum(name, filter=Q(status=Status.COMPLETED)), 0) for name in (*OUTCOMES, *EFFECTS)},
-            failed=Coalesce(Sum("received", filter=Q(status=Status.FAILED)), 0),
-            pending=Coalesce(Sum("received", filter=Q(status__in=UNFINISHED)), 0),
-        )
+        answer: dict[str, int] = self.aggregate(**_BOOKS)
         return answer
 
+    def books_by_batch(self) -> dict[int, dict[str, int]]:
+        """The same for each batch; one without chunks is left out."""
+        rows: Iterable[Any] = self.order_by().values("batch_id").annotate(**_BOOKS)
+        return {row.pop("batch_id"): row for row in rows}
+
     def unknown_types(self) -> dict[str, int]:
-        total: dict[str, int] = {}
+        total: Counter[str] = Counter()
+        for counts in self.unknown_types_by_batch().values():
+            total.update(counts)
+        return dict(total)
+
+    def unknown_types_by_batch(self) -> dict[int, dict[str, int]]:
+        total: dict[int, Counter[str]] = defaultdict(Counter)
         counted = self.filter(status=Status.COMPLETED).exclude(unknown_types={})
-        for counts in counted.values_list("unknown_types", flat=True):
-            for identifier, number in counts.items():
-                total[identifier] = total.get(identifier, 0) + number
-        return total
+        for batch_id, counts in counted.values_list("batch_id", "unknown_types"):
+            total[batch_id].update(counts)
+        return {batch_id: dict(counts) for batch_id, counts in total.items()}
+
+
+_BOOKS: dict[str, Any] = {
+    "chunks": Count("pk"),
+    **{f"chunks_{status.lower()}": Count("pk", filter=Q(status=status)) for status in Status},
+    **{name: Coalesce(Sum(name, filter=Q(status=Status.COMPLETED)), 0) for name in (*OUTCOMES, *EFFECTS)},
+    "failed": Coalesce(Sum("received", filter=Q(status=Status.FAILED)), 0),
+    "pending": Coalesce(Sum("received", filter=Q(status__in=UNFINISHED)), 0),
+}
+
+NO_BOOKS = dict.fromkeys(_BOOKS, 0)
+"""Of a batch without chunks."""

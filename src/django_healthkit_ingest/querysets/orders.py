@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -21,6 +21,10 @@ _Order = TypeVar("_Order", bound=models.Model)
 class ConsentQuerySet(OwnedQuerySet["Consent"]):
     def withheld(self) -> Self:
         return self.filter(allowed=False)
+
+    def decide(self, *, allowed: bool, now: datetime) -> int:
+        """0 where it was so already, or nothing has been decided."""
+        return self.filter(allowed=not allowed).update(allowed=allowed, changed_at=now)
 
 
 class DeviceTokenQuerySet(OwnedQuerySet["DeviceToken"]):
@@ -68,13 +72,43 @@ class ErasureQuerySet(_OrderQuerySet["Erasure"]):
     def of_everything(self) -> Self:
         return self.filter(identifiers__isnull=True)
 
+    def of_types(self, identifiers: Iterable[str]) -> Self:
+        """Of exactly these."""
+        return self.filter(identifiers=sorted(identifiers))
+
+    def advance(self, *, position: Mapping[str, Any], counts: Mapping[str, int]) -> int:
+        """The caller holds the user's lock, and has read both under it."""
+        return self.unfinished().update(status=Status.PROCESSING, position=position, counts=counts)
+
 
 class ExportQuerySet(_OrderQuerySet["Export"]):
+    def hold(self, *, parts: int) -> int:
+        """Keep the row till the transaction ends; 0 if it has ended, or another worker has written a part meanwhile."""
+        return self.unfinished().filter(parts=parts).update(status=Status.PROCESSING)
+
+    def note(self, *, position: Mapping[str, Any]) -> int:
+        return self.unfinished().update(position=position)
+
     def append(self, *, parts: int, position: Mapping[str, Any], counts: Mapping[str, int], size: int) -> int:
         """One more part; 0 if another worker has written this one meanwhile."""
         mine = self.unfinished().filter(parts=parts)
         return mine.update(parts=parts + 1, position=position, counts=counts, size=size)
 
+    def fail(self, *, now: datetime, code: str) -> int:
+        """What has been written is of no use to anybody."""
+        return self.unfinished().update(
+            status=Status.FAILED, finished_at=now, expires_at=now, error_code=code, size=0, counts={}
+        )
+
+    def fetchable(self, *, now: datetime) -> Self:
+        return self.filter(status=Status.COMPLETED, expires_at__gt=now)
+
+    def with_files(self) -> Self:
+        return self.exclude(position={})
+
     def expired(self, *, now: datetime) -> Self:
         """Finished exports whose files are still there and should not be."""
-        return self.finished().filter(expires_at__lt=now, parts__gt=0)
+        return self.finished().filter(expires_at__lte=now).with_files()
+
+    def forget_files(self) -> int:
+        return self.finished().update(position={}, parts=0)

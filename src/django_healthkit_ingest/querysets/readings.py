@@ -11,7 +11,7 @@ from django_healthkit_ingest.core.identity import FIDELITY
 from django_healthkit_ingest.querysets.owned import OwnedQuerySet
 
 if TYPE_CHECKING:
-    from django_healthkit_ingest.models import HealthSample, Statistic, SyncState  # noqa: F401
+    from django_healthkit_ingest.models import HealthSample, Source, Statistic, SyncState  # noqa: F401
 
 _Row = TypeVar("_Row", bound=models.Model)
 
@@ -23,6 +23,13 @@ class SyncStateQuerySet(OwnedQuerySet["SyncState"]):
 
     def of_device(self, device_id: str) -> Self:
         return self.filter(device_id=device_id)
+
+
+class SourceQuerySet(OwnedQuerySet["Source"]):
+    def of_recorder(self, source: Source) -> Self:
+        """The source itself and those of the same recorder, in every dialect and version."""
+        same = Q(pk=source.pk)
+        return self.filter(same if source.recorder is None else same | Q(recorder=source.recorder))
 
 
 class _ReadingQuerySet(OwnedQuerySet[_Row]):

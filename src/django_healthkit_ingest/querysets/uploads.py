@@ -51,6 +51,10 @@ class ImportUploadQuerySet(models.QuerySet["ImportUpload"]):
         """Done, or given up with a code."""
         return self.unfinished().filter(claim_no=claim_no).update(finished_at=now, lease_until=None, error_code=code)
 
+    def cancel(self, *, now: datetime, code: str) -> int:
+        """No further step, whoever has one under way."""
+        return self.unfinished().update(finished_at=now, lease_until=None, error_code=code, claim_no=F("claim_no") + 1)
+
     def mark_sent(self, *, now: datetime) -> int:
         return self.update(sent_at=now, lease_until=None, claimed_by="")
 

@@ -18,13 +18,15 @@ from django_healthkit_ingest.core.states import Lane
 from django_healthkit_ingest.queues import (
     DEFAULT_TIME_LIMIT,
     DISPATCH_BATCH,
+    ERASE,
+    EXPORT,
     PROCESS_CHUNK,
     SPLIT_UPLOAD,
     SWEEP,
     queue_for,
 )
 
-TASKS = (DISPATCH_BATCH, PROCESS_CHUNK, SPLIT_UPLOAD, SWEEP)
+TASKS = (DISPATCH_BATCH, PROCESS_CHUNK, SPLIT_UPLOAD, SWEEP, ERASE, EXPORT)
 WAIT_TIME = 10
 """kombu's ``wait_time_seconds`` where the transport options are silent."""
 

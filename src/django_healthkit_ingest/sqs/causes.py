@@ -8,8 +8,8 @@ from types import MappingProxyType
 from uuid import UUID
 
 from django_healthkit_ingest.core.states import Status
-from django_healthkit_ingest.models import ImportBatch, ImportChunk, ImportUpload, database
-from django_healthkit_ingest.queues import DISPATCH_BATCH, PROCESS_CHUNK, SPLIT_UPLOAD
+from django_healthkit_ingest.models import Erasure, Export, ImportBatch, ImportChunk, ImportUpload, database
+from django_healthkit_ingest.queues import DISPATCH_BATCH, ERASE, EXPORT, PROCESS_CHUNK, SPLIT_UPLOAD
 from django_healthkit_ingest.sqs.dead_letters import DeadLetter
 
 
@@ -20,7 +20,7 @@ class Cause:
     letter: DeadLetter
     batch: UUID | None = None
     status: str = ""
-    """Of the chunk, the upload or the batch."""
+    """Of the chunk, the upload, the batch, the erasure or the export."""
     error: str = ""
     attempts: int | None = None
 
@@ -41,7 +41,7 @@ def causes_of(letters: Iterable[DeadLetter]) -> list[Cause]:
     return list(causes.values())
 
 
-Row = tuple[UUID, str, str, int | None]
+Row = tuple[UUID | None, str, str, int | None]
 
 
 def _chunks(ids: set[int]) -> dict[int | None, Row]:
@@ -66,6 +66,22 @@ def _batches(ids: set[int]) -> dict[int | None, Row]:
     return {pk: (uuid, status, "", None) for pk, uuid, status in rows}
 
 
+def _orders(model: type[Erasure] | type[Export]) -> Callable[[set[int]], dict[int | None, Row]]:
+    """An erasure and an export are no import's."""
+
+    def look_up(ids: set[int]) -> dict[int | None, Row]:
+        rows = model._base_manager.using(database()).filter(pk__in=ids).values_list("pk", "status", "error_code")
+        return {pk: (None, status, error, None) for pk, status, error in rows}
+
+    return look_up
+
+
 ROWS: Mapping[str, Callable[[set[int]], dict[int | None, Row]]] = MappingProxyType(
-    {PROCESS_CHUNK: _chunks, SPLIT_UPLOAD: _uploads, DISPATCH_BATCH: _batches}
+    {
+        PROCESS_CHUNK: _chunks,
+        SPLIT_UPLOAD: _uploads,
+        DISPATCH_BATCH: _batches,
+        ERASE: _orders(Erasure),
+        EXPORT: _orders(Export),
+    }
 )

@@ -15,8 +15,15 @@ from enum import StrEnum
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from django_healthkit_ingest.pipeline.revive import Revival, revive_batch, revive_chunk, revive_upload
-from django_healthkit_ingest.queues import DISPATCH_BATCH, PROCESS_CHUNK, SPLIT_UPLOAD, SWEEP
+from django_healthkit_ingest.pipeline.revive import (
+    Revival,
+    revive_batch,
+    revive_chunk,
+    revive_erasure,
+    revive_export,
+    revive_upload,
+)
+from django_healthkit_ingest.queues import DISPATCH_BATCH, ERASE, EXPORT, PROCESS_CHUNK, SPLIT_UPLOAD, SWEEP
 from django_healthkit_ingest.sqs.queue import DeadLetterQueue, Queue, asking_sqs
 from django_healthkit_ingest.sqs.wire import Content, Kind, read
 
@@ -49,6 +56,8 @@ REVIVE: Mapping[str, Callable[[Any], Revival]] = {
     PROCESS_CHUNK: lambda subject: revive_chunk(chunk_id=subject),
     SPLIT_UPLOAD: lambda subject: revive_upload(upload_id=subject),
     DISPATCH_BATCH: lambda subject: revive_batch(batch_id=subject),
+    ERASE: lambda subject: revive_erasure(erasure_id=subject),
+    EXPORT: lambda subject: revive_export(export_id=subject),
     SWEEP: lambda subject: Revival.DONE,  # the schedule sends the next one
 }
 

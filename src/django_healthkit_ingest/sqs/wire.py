@@ -11,10 +11,17 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from django_healthkit_ingest.queues import DISPATCH_BATCH, PROCESS_CHUNK, SPLIT_UPLOAD, SWEEP
+from django_healthkit_ingest.queues import DISPATCH_BATCH, ERASE, EXPORT, PROCESS_CHUNK, SPLIT_UPLOAD, SWEEP
 
 ID_OF: Mapping[str, str | None] = MappingProxyType(
-    {DISPATCH_BATCH: "batch_id", PROCESS_CHUNK: "chunk_id", SPLIT_UPLOAD: "upload_id", SWEEP: None}
+    {
+        DISPATCH_BATCH: "batch_id",
+        PROCESS_CHUNK: "chunk_id",
+        SPLIT_UPLOAD: "upload_id",
+        ERASE: "erasure_id",
+        EXPORT: "export_id",
+        SWEEP: None,
+    }
 )
 """The one argument of each of our tasks that says what it works on."""
 
@@ -35,7 +42,7 @@ class Content:
     task: str = ""
     task_id: str = ""
     subject: int | None = None
-    """The id of the chunk, upload or batch; the sweep has none."""
+    """The id of the chunk, upload, batch, erasure or export; the sweep has none."""
 
 
 def read(text: str) -> Content:

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
 from django.core.files import File
 from django.core.management.base import BaseCommand, CommandError
 
 from django_healthkit_ingest import queues
 from django_healthkit_ingest.core.states import FINAL, Lane, Status
 from django_healthkit_ingest.exceptions import HealthKitIngestError
+from django_healthkit_ingest.management.users import find_user
 from django_healthkit_ingest.models import ImportBatch, ImportUpload, database
 from django_healthkit_ingest.pipeline.process import process
 from django_healthkit_ingest.pipeline.split import split
@@ -43,7 +42,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.shown = 0.0
-        user = _find_user(options["user"])
+        user = find_user(options["user"])
         if options["here"]:
             with queues.captured() as messages:
                 batch = self._accept(user, options)
@@ -62,7 +61,9 @@ class Command(BaseCommand):
         status = describe(batch)
         self.stdout.write(json.dumps(_shape(status)) if options["json"] else _as_text(status))
         if status.status == Status.FAILED:
-            raise CommandError(f"The import failed ({status.error_code}); what was read is stored.")
+            raise CommandError(
+                f"The import failed ({status.error.code if status.error else None}); what was read is stored."
+            )
 
     def _accept(self, user: Any, options: Mapping[str, Any]) -> ImportBatch:
         try:
@@ -89,19 +90,6 @@ class Command(BaseCommand):
         self.shown = now
         self.stderr.write(f"\r{_progress(batch)}\x1b[K", ending="\n" if is_last else "")
         self.stderr.flush()
-
-
-def _find_user(name: str) -> Any:
-    users = get_user_model()
-    found: list[Any] = []
-    for field in ("pk", users.USERNAME_FIELD):
-        try:
-            found += users._default_manager.filter(**{field: name}).exclude(pk__in=[each.pk for each in found])
-        except (ValueError, ValidationError):  # not a key of this user model
-            continue
-    if len(found) != 1:
-        raise CommandError("Two users fit: one by key, one by name." if found else "There is no such user.")
-    return found[0]
 
 
 def _messages_of(batch: ImportBatch) -> Iterator[queues.Message]:
@@ -149,7 +137,7 @@ def _shape(status: BatchStatus) -> dict[str, Any]:
         "chunks": dict(status.chunks),
         "records": dict(status.records),
         "unknown_types": dict(status.unknown_types),
-        "error": {"code": status.error_code} if status.error_code else None,
+        "error": {"code": status.error.code} if status.error else None,
     }
 
 

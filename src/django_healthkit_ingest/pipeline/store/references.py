@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -45,9 +45,19 @@ def source_ids(sources: Iterable[samples.Source], *, chunk: ImportChunk, using: 
             lock_user(chunk.user_id, scope=Scope.SAMPLES, using=using)
             if not ImportChunk.objects.using(using).filter(pk=chunk.pk).exists():
                 raise LostClaim
+            _inherit(missing, user_id=chunk.user_id, using=using)
             Source.objects.using(using).bulk_create(missing, ignore_conflicts=True)
         found = dict(rows.values_list("key", "id"))
     return {source: found[key] for source, key in keys.items()}
+
+
+def _inherit(rows: Sequence[Source], *, user_id: Any, using: str) -> None:
+    """A recorder that is known keeps its precedence in a new version: the user may have chosen it."""
+    recorders = {row.recorder for row in rows if row.recorder is not None}
+    known = Source.objects.using(using).filter(user_id=user_id, recorder__in=recorders).order_by("pk")
+    chosen = dict(known.values_list("recorder", "precedence"))
+    for row in rows:
+        row.precedence = chosen.get(row.recorder, row.precedence)
 
 
 def _row(source: samples.Source, *, key: UUID, user_id: Any) -> Source:

@@ -44,10 +44,11 @@ def store_series(records: Iterable[samples.Sample], *, user_id: Any, using: str)
             rows.filter(pk=there[key][0]).update(rank=row.rank, points=row.points, payload=row.payload)
 
 
-def drop_series(gone: Iterable[HealthSample], *, user_id: Any, using: str) -> None:
-    """Series of rows that were deleted; a fingerprint's stay while another row has it."""
+def drop_series(gone: Iterable[HealthSample], *, user_id: Any, using: str) -> int:
+    """Series of rows that were deleted, and how many; a fingerprint's stay while another row has it."""
     rows = SampleSeries.objects.using(using).filter(user_id=user_id)
     by_key: dict[UUID, list[HealthSample]] = {}
+    dropped = 0
     for row in gone:
         for key in (row.uuid, row.fingerprint):
             if key is not None:
@@ -55,7 +56,8 @@ def drop_series(gone: Iterable[HealthSample], *, user_id: Any, using: str) -> No
     for part in slices(by_key):
         for key in set(rows.filter(sample_key__in=part).values_list("sample_key", flat=True)):
             if not any(_is_shared(row, key, user_id=user_id, using=using) for row in by_key[key]):
-                rows.filter(sample_key=key)._raw_delete(using)
+                dropped += rows.filter(sample_key=key)._raw_delete(using)
+    return dropped
 
 
 def series_key(record: samples.Sample) -> UUID:
