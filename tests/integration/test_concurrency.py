@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
+from django.utils import timezone
 
 from django_healthkit_ingest import queues
 from django_healthkit_ingest.core.states import Status
+from django_healthkit_ingest.exceptions import IdempotencyMismatch
 from django_healthkit_ingest.models import HealthSample, ImportBatch, ImportChunk, RejectedSample, database
 from django_healthkit_ingest.pipeline.accept import accept
 from django_healthkit_ingest.pipeline.dispatch import dispatch
@@ -136,6 +139,60 @@ def test_one_key_makes_one_batch(user: Any, messages: Any) -> None:
 
         assert len({batch.pk for batch in batches}) == 1
         assert sorted(batch.replayed for batch in batches) == [False, True, True, True]
+
+
+def test_one_key_with_two_bodies_is_one_batch_and_one_mismatch(user: Any, messages: Any) -> None:
+    def attempt(body: bytes, *, key: str) -> Callable[[], ImportBatch | None]:
+        def send() -> ImportBatch | None:
+            try:
+                return accept(body, user=user, idempotency_key=key)
+            except IdempotencyMismatch:
+                return None
+
+        return send
+
+    for number in range(TIMES):
+        bodies = [healthkit_body(quantity()) for _ in range(2)]
+
+        batches = together(*(attempt(body, key=str(number)) for body in bodies))
+
+        assert batches.count(None) == 1
+    assert ImportBatch.objects.using(database()).count() == TIMES
+
+
+def test_a_key_that_has_expired_makes_one_new_batch(user: Any, messages: Any) -> None:
+    body = healthkit_body(quantity())
+    long_ago = timezone.now() - timedelta(days=2)
+    for number in range(TIMES):
+        first = accept(body, user=user, idempotency_key=str(number))
+        ImportBatch.objects.using(database()).filter(pk=first.pk).update(created_at=long_ago)
+
+        batches = together(*(lambda: accept(body, user=user, idempotency_key=str(number)) for _ in range(4)))  # noqa: B023
+
+        assert len({batch.pk for batch in batches}) == 1
+        assert first.pk not in {batch.pk for batch in batches}
+
+
+def test_a_repeat_waits_for_the_first_that_is_still_running(user: Any, messages: Any) -> None:
+    """The first has stored and not yet committed; the repeat has looked for the key and found none."""
+    body = healthkit_body(quantity())
+    is_stored, may_commit = threading.Event(), threading.Event()
+
+    def first() -> ImportBatch:
+        with transaction.atomic(using=database()):
+            batch = accept(body, user=user, idempotency_key="k")
+            is_stored.set()
+            assert may_commit.wait(60)
+        return batch
+
+    def repeat() -> ImportBatch:
+        assert is_stored.wait(60)
+        threading.Timer(0.2, may_commit.set).start()
+        return accept(body, user=user, idempotency_key="k")
+
+    one, other = together(first, repeat)
+
+    assert (one.pk, other.replayed) == (other.pk, True)
 
 
 def test_erasing_beside_a_merge_leaves_nothing(user: Any, settings: Any, messages: Any) -> None:

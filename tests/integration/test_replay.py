@@ -94,7 +94,8 @@ def test_between_replay_and_worker_everything_is_pending(user: Any, settings: An
     assert (status.status, status.finished_at, batch.announced_at) == (Status.PROCESSING, None, None)
     assert status.chunks == {"total": 2, "pending": 2, "processing": 0, "completed": 0, "failed": 0}
     assert (status.records["received"], status.records["pending"]) == (2, 2)
-    assert status.records["received"] == sum(n or 0 for name, n in status.records.items() if name != "received")
+    counts = dict(status.records)
+    assert counts.pop("received") == sum(map(int, map(str, counts.values())))
     for chunk in chunks(batch):
         assert (chunk.attempts, chunk.sent_count, chunk.claimed_by, chunk.error_code) == (0, 0, "", "")
         assert (chunk.sent_at, chunk.claimed_at, chunk.lease_until, chunk.finished_at) == (None, None, None, None)

@@ -36,7 +36,7 @@ from django_healthkit_ingest.pipeline.files import FOLDER, file_storage
 from django_healthkit_ingest.pipeline.offer import offer_upload, receive
 from django_healthkit_ingest.pipeline.process import process
 from django_healthkit_ingest.pipeline.split import split
-from django_healthkit_ingest.pipeline.status import describe
+from django_healthkit_ingest.pipeline.status import ErrorCode, describe
 from django_healthkit_ingest.pipeline.sweep import sweep
 from django_healthkit_ingest.pipeline.upload import accept_upload
 from django_healthkit_ingest.testing.factories import ImportBatchFactory, ImportChunkFactory
@@ -254,7 +254,7 @@ def test_a_file_that_cannot_be_read_fails_with_a_code_and_keeps_what_was_read(
     work_off(messages)
 
     batch.refresh_from_db()
-    assert (batch.status, describe(batch).error_code) == (Status.FAILED, "malformed_body")
+    assert (batch.status, describe(batch).error) == (Status.FAILED, ErrorCode(code="malformed_body"))
     assert HealthSample.objects.for_user(user).count() == 2
     assert (batch.received, batch.inserted, files()) == (2, 2, [])
 
@@ -286,7 +286,7 @@ def test_attempts_without_progress_end(
     work_off(messages)
 
     batch.refresh_from_db()
-    assert (batch.status, describe(batch).error_code) == (Status.FAILED, "attempts_exhausted")
+    assert (batch.status, describe(batch).error) == (Status.FAILED, ErrorCode(code="attempts_exhausted"))
     assert upload_of(batch).attempts == 5
 
 
@@ -321,7 +321,7 @@ def test_a_file_that_is_gone_fails_the_import(send: Callable[..., ImportBatch], 
     work_off(messages)
 
     batch.refresh_from_db()
-    assert (batch.status, describe(batch).error_code) == (Status.FAILED, "payload_unavailable")
+    assert (batch.status, describe(batch).error) == (Status.FAILED, ErrorCode(code="payload_unavailable"))
 
 
 def test_a_batch_is_not_closed_before_its_file_is_done(

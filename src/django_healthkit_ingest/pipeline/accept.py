@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from django.utils import timezone
 from django_healthkit_ingest.conf import canonical, find_format, get_registry, get_settings
 from django_healthkit_ingest.core.encodings import compress, decode_body
 from django_healthkit_ingest.core.formats.base import Envelope
+from django_healthkit_ingest.core.formats.bounds import check_bulk, check_count
 from django_healthkit_ingest.core.formats.envelope import join
 from django_healthkit_ingest.core.samples import Section
 from django_healthkit_ingest.core.states import Lane
@@ -23,6 +24,7 @@ from django_healthkit_ingest.exceptions import (
     InvalidEnvelope,
 )
 from django_healthkit_ingest.models import ImportBatch, ImportChunk, database
+from django_healthkit_ingest.pipeline.erasing import check_not_erasing
 from django_healthkit_ingest.pipeline.failures import accept_crashed
 from django_healthkit_ingest.pipeline.finish import finish
 from django_healthkit_ingest.pipeline.pressure import check_backlog
@@ -44,12 +46,14 @@ def accept(
     client: Mapping[str, Any] | None = None,
     idempotency_key: str | None = None,
     lane: str | None = None,
+    admit: Callable[[ImportBatch], object] | None = None,
 ) -> ImportBatch:
     """Check a body's envelope and commit it as one batch; the records themselves are read by the workers.
 
     ``body`` is what the phone sent, ``content_encoding`` as in HTTP (``gzip`` or none), ``device`` the id of the app's
     installation. What is None is taken from the envelope; the same value twice but different is refused. With an
-    ``idempotency_key`` this user has used before, the batch that exists is answered and nothing is stored.
+    ``idempotency_key`` this user has used before, within ``IDEMPOTENCY_TTL``, the batch that exists is answered and
+    nothing is stored. ``admit`` sees a new batch before it is stored, and may raise.
 
     After the commit one message is sent, waiting for the broker no longer than ``PUBLISH_TIMEOUT``; if it does not get
     out, the rows are the outbox and sweep sends it. Called inside a transaction of the caller's, all of that, and
@@ -63,16 +67,19 @@ def accept(
     limits = get_settings()
     if len(body) > limits.max_body_bytes:
         raise BodyTooLarge("Send fewer records in one request.")
-    if idempotency_key is not None and not 0 < len(idempotency_key) <= MAX_KEY:
-        raise InvalidEnvelope(f"The idempotency key must have 1 to {MAX_KEY} characters.")
+    check_key(idempotency_key)
     decoded = decode_body(body, content_encoding=content_encoding, max_bytes=limits.max_decoded_bytes)
     digest = hashlib.sha256(decoded).hexdigest()
     known = replayed(user_id=user.pk, key=idempotency_key, digest=digest)
     if known is not None:
         return known
+    check_not_erasing(user_id=user.pk)
     check_backlog(user_id=user.pk)
+    check_bulk(decoded)
     wire = find_format(decoded, name=format)
     envelope = wire.split(decoded, time_zone=time_zone)
+    received = sum(map(len, envelope.records.values()))
+    check_count(received)
     device_id = agree("device", device, (envelope.device or {}).get("id")) or ""
     batch = ImportBatch(
         user_id=user.pk,
@@ -88,9 +95,11 @@ def accept(
         anchors=_by_type(envelope.anchors) if envelope.anchors else None,
         windows=[{**window, "types": sorted(map(canonical, window["types"]))} for window in envelope.windows],
         warnings=[*envelope.warnings, *_unusable(envelope, device_id=device_id)],
-        received=sum(map(len, envelope.records.values())),
+        received=received,
         created_at=timezone.now(),
     )
+    if admit is not None:
+        admit(batch)
     return _commit(batch, envelope, chunk_size=limits.chunk_size)
 
 
@@ -118,6 +127,12 @@ def _by_type(anchors: Mapping[str, str]) -> dict[str, str]:
                 errors=(FieldError(pointer="/anchors", code="ambiguous_anchor", detail="Send one anchor per type."),),
             )
     return by_type
+
+
+def check_key(key: str | None) -> None:
+    """Raises InvalidEnvelope."""
+    if key is not None and (not 0 < len(key) <= MAX_KEY or "\0" in key):
+        raise InvalidEnvelope(f"The idempotency key must have 1 to {MAX_KEY} characters, and none of them U+0000.")
 
 
 def agree(name: str, outside: str | None, inside: Any) -> str | None:
@@ -191,9 +206,20 @@ def replayed(*, user_id: Any, key: str | None, digest: str) -> ImportBatch | Non
     """The batch this user's key already made. Raises IdempotencyMismatch if its body was another one."""
     if key is None:
         return None
-    known = ImportBatch.objects.using(database()).filter(user_id=user_id, idempotency_key=key).first()
+    known = known_by_key(user_id=user_id, key=key)
     if known is not None and known.body_sha256 != digest:
         raise IdempotencyMismatch("Use a new key for a new body, or send the first body again.")
     if known is not None:
         known.replayed = True
     return known
+
+
+def known_by_key(*, user_id: Any, key: str) -> ImportBatch | None:
+    """A key that is older than ``IDEMPOTENCY_TTL`` is given free, and means nothing any more."""
+    mine = ImportBatch.objects.using(database()).filter(user_id=user_id, idempotency_key=key)
+    known = mine.first()
+    oldest = timezone.now() - get_settings().idempotency_ttl
+    if known is None or known.created_at >= oldest:
+        return known
+    mine.release_key(created_before=oldest)
+    return mine.first()  # another request may have used it anew

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from django_healthkit_ingest.exceptions import InvalidEnvelope, InvalidUpload, UnknownUpload
 from django_healthkit_ingest.models import ImportBatch, database
-from django_healthkit_ingest.pipeline.files import IMPORTED_WITHIN, check_size, file_name, file_storage
+from django_healthkit_ingest.pipeline.files import IMPORTED_WITHIN, check_size, file_name, file_storage, file_trouble
 from django_healthkit_ingest.pipeline.switches import check_intake
 
 MEDIA_TYPE = "application/octet-stream"
@@ -61,13 +61,14 @@ def receive(pieces: Iterable[bytes], *, token: str, user: Any) -> None:
     """Store the bytes of an offered upload; sent again before it is imported, they replace the first.
 
     They are collected in a temporary file, so that what breaks off or is too large never reaches the storage. Raises
-    what ``read_token`` raises, BodyTooLarge as soon as it is, InvalidEnvelope for nothing at all, and IntakePaused.
+    what ``read_token`` raises, BodyTooLarge as soon as it is, InvalidEnvelope for nothing at all, IntakePaused, and
+    Unavailable if disk or storage fail.
     """
     check_intake()
     uuid = read_token(token, user=user, max_age=SENT_WITHIN)
     if ImportBatch.objects.using(database()).filter(uuid=uuid).exists():
         raise InvalidUpload("This upload is imported already; ask for a new one.")
-    with TemporaryUploadedFile(name="upload", content_type=None, size=0, charset=None) as file:
+    with file_trouble(), TemporaryUploadedFile(name="upload", content_type=None, size=0, charset=None) as file:
         size = 0
         for piece in pieces:
             size += len(piece)

@@ -44,6 +44,7 @@ ANSWERS = {
     "not_found": _answer(404, "NEVER"),
     "method_not_allowed": _answer(405, "NEVER"),
     "decided_elsewhere": _answer(409, "NEVER"),
+    "payload_unavailable": _answer(410, "NEVER"),
     "body_too_large": _answer(413, "SPLIT"),
     "unknown_format": _answer(415, "FIX"),
     "unsupported_encoding": _answer(415, "FIX"),

@@ -24,9 +24,17 @@ from django_healthkit_ingest.exceptions import (
     UnknownFormat,
 )
 from django_healthkit_ingest.models import ImportBatch, ImportUpload, database
-from django_healthkit_ingest.pipeline.accept import MAX_KEY, agree, replayed
+from django_healthkit_ingest.pipeline.accept import agree, check_key, known_by_key, replayed
+from django_healthkit_ingest.pipeline.erasing import check_not_erasing
 from django_healthkit_ingest.pipeline.failures import accept_crashed
-from django_healthkit_ingest.pipeline.files import check_size, delete_files, file_name, file_storage, measure
+from django_healthkit_ingest.pipeline.files import (
+    check_size,
+    delete_files,
+    file_name,
+    file_storage,
+    file_trouble,
+    measure,
+)
 from django_healthkit_ingest.pipeline.offer import read_token
 from django_healthkit_ingest.pipeline.pressure import check_backlog
 from django_healthkit_ingest.pipeline.switches import check_intake
@@ -58,10 +66,9 @@ def accept_upload(
     its file has not arrived) and UnknownUpload (not this user's); and TryLater's children, as ``accept`` does.
     """
     check_intake()
-    if idempotency_key is not None and not 0 < len(idempotency_key) <= MAX_KEY:
-        raise InvalidEnvelope(f"The idempotency key must have 1 to {MAX_KEY} characters.")
-    if any("\0" in str(text) for text in (idempotency_key, *chain(*(client or {}).items()))):
-        raise InvalidEnvelope("Remove the character U+0000 from the idempotency key and from 'client'.")
+    check_key(idempotency_key)
+    if any("\0" in str(text) for text in chain(*(client or {}).items())):
+        raise InvalidEnvelope("Remove the character U+0000 from 'client'.")
     if time_zone is not None and find_zone(time_zone) is None:
         error = FieldError(pointer="/time_zone", code="invalid_time_zone", detail="Send an IANA name.")
         raise InvalidEnvelope("The time zone must be an IANA name, such as Europe/Berlin.", errors=(error,))
@@ -95,12 +102,15 @@ def _file_format(name: str | None) -> FileFormat:
 
 def _accept_file(batch: ImportBatch, file: File[bytes]) -> ImportBatch:
     batch.uuid = uuid4()
-    size, batch.body_sha256 = measure(file)
+    with file_trouble():
+        size, batch.body_sha256 = measure(file)
     known = replayed(user_id=batch.user_id, key=batch.idempotency_key, digest=batch.body_sha256)
     if known is not None:
         return known
+    check_not_erasing(user_id=batch.user_id)
     check_backlog(user_id=batch.user_id)
-    name = file_storage().save(file_name(batch.uuid), file)
+    with file_trouble():
+        name = file_storage().save(file_name(batch.uuid), file)
     return _commit(batch, name=name, size=size)
 
 
@@ -109,12 +119,14 @@ def _accept_token(batch: ImportBatch, *, uuid: UUID) -> ImportBatch:
     known = _imported(batch)
     if known is not None:
         return known
+    check_not_erasing(user_id=batch.user_id)
     check_backlog(user_id=batch.user_id)
     storage = file_storage()
     name = file_name(uuid)
-    if not storage.exists(name):
-        raise InvalidUpload("Its file has not arrived; send the file to the upload's URL first.")
-    size = storage.size(name)
+    with file_trouble():
+        if not storage.exists(name):
+            raise InvalidUpload("Its file has not arrived; send the file to the upload's URL first.")
+        size = storage.size(name)
     try:
         check_size(size)
     except BodyTooLarge:
@@ -130,7 +142,8 @@ def _imported(batch: ImportBatch) -> ImportBatch | None:
     if known is not None:
         known.replayed = True
         return known
-    if batch.idempotency_key is not None and mine.filter(idempotency_key=batch.idempotency_key).exists():
+    key = batch.idempotency_key
+    if key is not None and known_by_key(user_id=batch.user_id, key=key) is not None:
         raise IdempotencyMismatch("Use a new key for a new upload, or send the first upload's token again.")
     return None
 
