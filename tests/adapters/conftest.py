@@ -3,8 +3,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from rest_framework.authtoken.models import Token
+
+
+@pytest.fixture(autouse=True)
+def empty_buckets() -> None:
+    """SQLite gives the next test's user the same key, and with it the last one's rate limits."""
+    cache.clear()
 
 
 @pytest.fixture

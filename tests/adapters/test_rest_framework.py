@@ -10,7 +10,8 @@ from django.db import OperationalError
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from django_healthkit_ingest.adapters.rest_framework import views
+from django_healthkit_ingest.adapters.rest_framework import imports as views
+from django_healthkit_ingest.adapters.rest_framework.answers import show_import
 from django_healthkit_ingest.core.states import Pausable
 from django_healthkit_ingest.models import ImportBatch, database
 from django_healthkit_ingest.pipeline.pressure import STUCK
@@ -59,6 +60,7 @@ def test_posting_answers_202_with_the_import(phone: Client) -> None:
             "superseded": 0,
             "deletion": 0,
             "statistic": 0,
+            "withheld": 0,
             "rejected": 0,
             "failed": 0,
         },
@@ -67,6 +69,7 @@ def test_posting_answers_202_with_the_import(phone: Client) -> None:
         "anchors_released": False,
         "warnings": [],
         "error": None,
+        "estimated_finish_at": None,
         "retry_after": 2,
     }
 
@@ -233,7 +236,7 @@ def test_our_own_trouble_is_a_503_to_try_again(phone: Client, monkeypatch: pytes
     def away(*args: Any, **kwargs: Any) -> None:
         raise OperationalError("connection to 10.0.0.1 refused")
 
-    monkeypatch.setattr(views, "accept", away)
+    monkeypatch.setattr(views, "take_body", away)
 
     answer = post(phone, healthkit_body(quantity()))
 
@@ -269,7 +272,7 @@ def test_an_unknown_error_stays_the_hosts_500(phone: Client, monkeypatch: pytest
     def explode(*args: Any, **kwargs: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(views, "accept", explode)
+    monkeypatch.setattr(views, "take_body", explode)
     phone.raise_request_exception = False
 
     assert post(phone, healthkit_body(quantity())).status_code == 500
@@ -298,11 +301,11 @@ def test_atomic_requests_cannot_put_the_answer_before_the_commit(
     for connection in connections.all():
         monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
 
-    def observe(batch: ImportBatch) -> Any:
+    def observe(status: Any, request: Any) -> Any:
         seen.append(connections[database()].in_atomic_block)
-        return describe(batch)
+        return show_import(status, request)
 
-    monkeypatch.setattr(views, "describe", observe)
+    monkeypatch.setattr(views, "show_import", observe)
 
     answer = post(phone, healthkit_body(quantity()))
 

@@ -8,8 +8,8 @@ from django.core.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_healthkit_ingest.adapters.rest_framework.views import ImportsView
-from django_healthkit_ingest.models import ImportBatch
+from django_healthkit_ingest.adapters.rest_framework.imports import ImportsView
+from django_healthkit_ingest.pipeline.intake import Taken
 
 
 class OpenWearablesSyncView(ImportsView):
@@ -17,6 +17,8 @@ class OpenWearablesSyncView(ImportsView):
 
     The host's authentication still decides the user; the path must name the same one, or the answer is 403 (``AUTH``).
     """
+
+    http_method_names = ("post",)
 
     def get_user_name(self, user: Any) -> str:
         """How the app names the signed-in user in the path; the primary key unless a subclass knows better."""
@@ -26,10 +28,10 @@ class OpenWearablesSyncView(ImportsView):
         return "open_wearables"
 
     def post(self, request: Request, user: str) -> Response:  # type: ignore[override]
-        if user != self.get_user_name(self.get_user(request)):
+        if user != self.get_user_name(self.user_of(request)):
             raise PermissionDenied
         return super().post(request)
 
-    def accepted(self, request: Request, batch: ImportBatch) -> Response:
-        body = {"status_code": 202, "response": "accepted", "batch_id": str(batch.uuid)}
+    def accepted(self, request: Request, taken: Taken) -> Response:
+        body = {"status_code": 202, "response": "accepted", "batch_id": str(taken.status.id)}
         return Response(body, status=202)

@@ -1,33 +1,32 @@
-"""Where an app installation may safely resume: the anchors of types whose records are all in the tables."""
+"""What an app asks before it sends: from where it may resume, and what the server wants."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_healthkit_ingest.adapters.rest_framework.problems import problem
-from django_healthkit_ingest.adapters.rest_framework.shapes import instant
-from django_healthkit_ingest.adapters.rest_framework.views import IngestView
-from django_healthkit_ingest.models import SyncState, database
+from django_healthkit_ingest.adapters.rest_framework.door import IngestView
+from django_healthkit_ingest.pipeline.accept import agree
+from django_healthkit_ingest.pipeline.contract import contract
+from django_healthkit_ingest.pipeline.sync_state import sync_state
 
 
 class SyncStateView(IngestView):
     """``GET sync-state/?device=``."""
 
+    open_to_devices = True
+
     def get(self, request: Request) -> Response:
-        device_id = request.query_params.get("device")
-        if not device_id:
-            return problem(
-                "invalid_query",
-                title="The query cannot be answered",
-                detail="Name the installation whose anchors are asked for, as its requests do: ?device=<device.id>.",
-            )
-        states = SyncState.objects.using(database()).for_user(self.get_user(request)).of_device(device_id)
-        rows = states.order_by("type__identifier")
-        return Response({"next": None, "previous": None, "results": [sync_state_shape(state) for state in rows]})
+        device = agree("device", self.device_of(request), request.query_params.get("device"))
+        rows = sync_state(user=self.user_of(request), device=device)
+        return Response({"results": rows, "next": None, "previous": None})
 
 
-def sync_state_shape(state: SyncState) -> dict[str, Any]:
-    return {"type": state.type.identifier, "anchor": state.anchor, "released_at": instant(state.released_at)}
+class ContractView(IngestView):
+    """``GET contract/?device=``."""
+
+    open_to_devices = True
+
+    def get(self, request: Request) -> Response:
+        device = agree("device", self.device_of(request), request.query_params.get("device"))
+        return Response(contract(user=self.user_of(request), device=device))
