@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from example_project.settings import *  # noqa: F403
 from example_project.settings import ALLOWED_HOSTS as HOSTS
 from example_project.settings import BASE_DIR, DEBUG, MIDDLEWARE
+from example_project.settings import HEALTHKIT_INGEST as INGEST
 
 
 def required(name: str) -> str:
@@ -69,7 +70,7 @@ STORAGES: dict[str, dict[str, Any]] = {
     },
 }
 
-HEALTHKIT_INGEST: dict[str, Any] = {"UPLOAD_STORAGE": "uploads"}
+HEALTHKIT_INGEST = {**INGEST, "UPLOAD_STORAGE": "uploads"}
 
 # One JSON object a line; CloudWatch makes metrics of those that hold some.
 LOGGING = {

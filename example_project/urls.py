@@ -10,5 +10,6 @@ urlpatterns = [
     path("token/", obtain_auth_token),
     path("", include("django_healthkit_ingest.adapters.health.urls")),
     path("health/", include("django_healthkit_ingest.adapters.rest_framework.urls")),
+    path("", include("django_healthkit_ingest.adapters.strawberry.urls")),
     *staticfiles_urlpatterns(),  # with DEBUG only
 ]

@@ -56,7 +56,11 @@ TEMPLATES = [
         },
     }
 ]
-REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"]}
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {"OAS_VERSION": "3.1.1", "TITLE": "Health data", "VERSION": "1"}
 STATIC_URL = "static/"
 # Users are made by the hundred and never log in with a password.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -71,7 +71,7 @@ def pack(person: Person, samples: list[Any], gone: list[Event], rejections: Mapp
         "format": person.format,
         "version": 1,
         "lane": "BACKFILL",
-        "device": {"id": f"phone-of-{person.name}", "model": "iPhone17,1", "system_version": "26.3"},
+        "device": {"id": person.device_id, "model": "iPhone17,1", "system_version": "26.3"},
         "client": {"name": "demo", "version": "1.0"},
         "samples": samples,
     }

@@ -1,7 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from zoneinfo import ZoneInfo
+
+
+class Door(Enum):
+    REST = "Django REST framework, with a token of the host's"
+    GRAPHQL = "GraphQL, with a token of the device's own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,6 +18,7 @@ class Person:
     format: str
     time_zone: str
     watch: str
+    door: Door = Door.REST
     has_cycle: bool = False
     energy_unit: str = "kcal"
     mass_unit: str = "kg"
@@ -23,6 +30,10 @@ class Person:
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
+
+    @property
+    def device_id(self) -> str:
+        return f"phone-of-{self.name}"
 
     @property
     def bundle_id(self) -> str:
@@ -38,12 +49,13 @@ PEOPLE = (
         has_cycle=True,
         energy_unit="kJ",
     ),
-    Person(name="ben", format="flutter", time_zone="Europe/Berlin", watch="Apple Watch von Ben"),
+    Person(name="ben", format="flutter", time_zone="Europe/Berlin", watch="Apple Watch von Ben", door=Door.GRAPHQL),
     Person(
         name="cleo",
         format="flutter",
         time_zone="America/New_York",
         watch="Cleo’s Watch",
+        door=Door.GRAPHQL,
         has_cycle=True,
         withholds_uuids=True,
     ),

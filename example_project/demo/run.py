@@ -18,10 +18,10 @@ from rich.console import Console
 
 import example_project.celery  # noqa: F401 - sweep sends tasks from this process
 from example_project.demo.bodies import Body, Story, tell
-from example_project.demo.client import Receipt, post
+from example_project.demo.client import Receipt, post, sign_in
 from example_project.demo.compare import differences
 from example_project.demo.host import api, worker
-from example_project.demo.people import PEOPLE
+from example_project.demo.people import PEOPLE, Door
 from example_project.demo.watch import watch
 
 PHONES_AT_ONCE = 4
@@ -42,10 +42,14 @@ def run(*, days: int, seed: int, keep: bool, console: Console) -> int:
         users = {story.person.name: new_user(f"{story.person.name}-{run_name}") for story in stories}
         process, url = starting_worker.result(), starting_api.result()
         tokens = {name: Token.objects.create(user=user).key for name, user in users.items()}
+        signed_in = {person.name: sign_in(person, url=url, token=tokens[person.name]) for person in PEOPLE}
         console.print(f"{url} answers, a worker with two processes waits on SQS")
+        for door in Door:
+            names = ", ".join(person.name for person in PEOPLE if person.door is door)
+            console.print(f"{names}: {door.value}")
 
         def send(body: Body, *, key: str) -> Receipt:
-            return post(body, url=url, token=tokens[body.person.name], idempotency_key=key)
+            return post(body, url=url, authorization=signed_in[body.person.name], idempotency_key=key)
 
         def round_of(bodies: list[Body], *, title: str, key_prefix: str = "", new: bool = True) -> list[Receipt]:
             posts = [pool.submit(send, body, key=f"{key_prefix}{body.idempotency_key}") for body in bodies]

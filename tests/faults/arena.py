@@ -54,13 +54,13 @@ class Phone:
         self.arena = arena
         self.story = story
         self.user: Any = factory()
-        self.token = Token.objects.create(user=self.user).key
+        self.authorization = f"Token {Token.objects.create(user=self.user).key}"
         self.imports: dict[UUID, Body] = {}
 
     def send(self, number: int) -> None:
         """Raises for any answer but one of the 200s."""
         body = self.story.bodies[number]
-        receipt = post(body, url=self.arena.api, token=self.token, idempotency_key=body.idempotency_key)
+        receipt = post(body, url=self.arena.api, authorization=self.authorization, idempotency_key=body.idempotency_key)
         self.imports[receipt.import_id] = body
 
     def send_all(self) -> None:
