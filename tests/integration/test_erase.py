@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -41,7 +41,7 @@ from django_healthkit_ingest.pipeline.switches import pause, resume
 from django_healthkit_ingest.pipeline.upload import accept_upload
 from django_healthkit_ingest.signals import samples_changed
 from django_healthkit_ingest.testing import healthkit_body, ingest
-from django_healthkit_ingest.testing.factories import ImportBatchFactory, ImportChunkFactory
+from django_healthkit_ingest.testing.factories import HealthSampleFactory, ImportBatchFactory, ImportChunkFactory
 from django_healthkit_ingest.testing.payloads import quantity
 from tests.integration.everything import (
     KEPT,
@@ -249,6 +249,26 @@ def test_an_import_that_came_between_two_looks_goes_too(
     assert orders().get().counts == {"imports": 1, "chunks": 1}
 
 
+def test_a_row_that_came_behind_the_search_goes_too(
+    user: Any, ordered: Callable[..., Any], messages: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step goes on where the last one was; a merge that was on its way has stored an older sample meanwhile."""
+    step_by_step(user.pk, monkeypatch, rows=3)
+    ingest(healthkit_body(*(quantity(start=f"2026-01-05T08:00:{second:02}Z") for second in range(9))), user=user)
+    ordered()
+    rows = HealthSample.objects.using(database()).for_user(user)
+    while rows.count() > 2:
+        work_off_one(messages)
+    (type_id,) = set(rows.values_list("type_id", flat=True))
+    early = datetime(2020, 1, 1, tzinfo=UTC)
+    HealthSampleFactory.create(user=user, type_id=type_id, source=None, start=early, batch_id=0)
+
+    work_off(messages)
+
+    assert not rows.exists()
+    assert orders().get().counts["samples"] == 10
+
+
 @pytest.mark.django_db(databases="__all__", transaction=True)
 def test_a_chunk_that_got_its_rejections_meanwhile_is_looked_at_again(
     user: Any, messages: Any, chunks: Any, monkeypatch: pytest.MonkeyPatch
@@ -256,7 +276,7 @@ def test_a_chunk_that_got_its_rejections_meanwhile_is_looked_at_again(
     """A chunk of rejections alone is completed without the user's lock, between the two looks of a step."""
     accept(healthkit_body(quantity(unit="kg")), user=user)
     chunk = chunks.get()
-    erase_rows = erase_module.erase_rows
+    erase_rows = erase_all.erase_rows
     looks = []
 
     def overtaken(**options: Any) -> Any:

@@ -26,8 +26,8 @@ from django_healthkit_ingest.pipeline.erase import erase, erase_user, order_eras
 from django_healthkit_ingest.pipeline.process import process
 from django_healthkit_ingest.pipeline.replay import replay
 from django_healthkit_ingest.queues import lease
-from django_healthkit_ingest.testing import healthkit_body
-from django_healthkit_ingest.testing.payloads import quantity
+from django_healthkit_ingest.testing import healthkit_body, ingest
+from django_healthkit_ingest.testing.payloads import correlation, quantity
 from tests.integration.everything import DEVICE, ECG, FLOW, HEART_RATE, STEPS, give_everything, left_of, work_off
 from tests.integration.test_concurrency import TIMES, run_chunk, together
 from tests.integration.test_erase import Blow, Breaker, step_by_step
@@ -191,3 +191,15 @@ def test_a_type_nobody_has_sent_leaves_an_empty_receipt(user: Any) -> None:
 
     assert (receipt.status, receipt.counts) == (Status.COMPLETED, {})
     assert left_of(user.pk) == had | {"Erasure": had["Erasure"] + 1}
+
+
+def test_a_correlation_that_holds_such_a_member_goes_with_it(user: Any, messages: Any) -> None:
+    systolic, diastolic = (f"HKQuantityTypeIdentifierBloodPressure{name}" for name in ("Systolic", "Diastolic"))
+    pressures = [quantity(name, value=value, unit="mmHg") for name, value in ((systolic, 121.25), (diastolic, 80))]
+    ingest(healthkit_body(correlation(*pressures), quantity()), user=user)
+    assert types_of(user) == {"HKCorrelationTypeIdentifierBloodPressure", systolic, diastolic, HEART_RATE}
+
+    erase_user(user_id=user.pk, identifiers=[systolic])
+
+    assert types_of(user) == {diastolic, HEART_RATE}
+    assert b"121.25" not in payloads(user)

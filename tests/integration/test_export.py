@@ -45,6 +45,11 @@ from django_healthkit_ingest.pipeline.samples import find_sample
 from django_healthkit_ingest.pipeline.sweep import sweep
 from django_healthkit_ingest.pipeline.switches import pause, resume
 from django_healthkit_ingest.testing import healthkit_body, ingest
+from django_healthkit_ingest.testing.factories import (
+    ImportBatchFactory,
+    ImportChunkFactory,
+    RejectedSampleFactory,
+)
 from django_healthkit_ingest.testing.payloads import quantity
 from tests.integration.everything import (
     ECG,
@@ -241,6 +246,18 @@ def test_many_imports_are_read_in_windows(user: Any, monkeypatch: pytest.MonkeyP
 
     assert len({line["import"] for line in of_kind(lines, "payload")}) == 8
     assert (len(of_kind(lines, "payload")), len(of_kind(lines, "rejection"))) == (16, 8)
+
+
+def test_chunks_that_were_cut_later_are_found_in_earlier_imports(user: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file's chunks are younger than those of bodies that came while it was cut."""
+    monkeypatch.setattr(belongings, "IMPORTS_AT_ONCE", 1)
+    file, body = (ImportBatchFactory.create(user=user) for _ in range(2))
+    for batch in (body, file):
+        RejectedSampleFactory.create(chunk=ImportChunkFactory.create(batch=batch))
+
+    lines = read(user, export_user(user=user).id)
+
+    assert [line["import"] for line in of_kind(lines, "rejection")] == [str(file.uuid), str(body.uuid)]
 
 
 # Parts and workers

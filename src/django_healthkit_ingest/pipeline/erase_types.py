@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from django_healthkit_ingest.models import HealthSample, ImportBatch, Statistic, TypeIdentifier, database
+from django_healthkit_ingest.models import HealthSample, ImportBatch, Membership, Statistic, TypeIdentifier, database
 from django_healthkit_ingest.pipeline.belongings import (
     CHUNKS,
     SAMPLES,
@@ -56,9 +56,19 @@ def _erase_samples(*, user_id: Any, type_ids: list[int], position: dict[str, Any
     found: list[HealthSample] = take_next(SAMPLES, rows, position=position, limit=limit, only=("uuid", "fingerprint"))
     if not found:
         return Counter()
+    found += _correlations_of(found, user_id=user_id)
     gone = HealthSample.objects.using(using).filter(pk__in=[row.pk for row in found])._raw_delete(using)
     series = drop_series(found, user_id=user_id, using=using)
     return Counter({SAMPLES.name: gone, SERIES.name: series})
+
+
+def _correlations_of(members: Collection[HealthSample], *, user_id: Any) -> list[HealthSample]:
+    """Their details hold the members whole; what else was in them has rows of its own, which stay."""
+    using = database()
+    uuids = [member.uuid for member in members if member.uuid is not None]
+    mine = Membership.objects.using(using).filter(user_id=user_id, member__in=uuids).values("correlation")
+    there = HealthSample.objects.using(using).filter(user_id=user_id, uuid__in=mine)
+    return list(there.exclude(pk__in=[member.pk for member in members]).only("uuid", "fingerprint"))
 
 
 def _erase_statistics(*, user_id: Any, type_ids: list[int], position: dict[str, Any], limit: int) -> Counter[str]:
