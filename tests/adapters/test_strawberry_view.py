@@ -229,6 +229,17 @@ def test_a_length_that_lies_is_found_out(app: Client, settings: Any) -> None:
     assert ask_as(request).status_code == 413
 
 
+def test_a_body_without_a_length_is_read_where_the_server_ends_it() -> None:
+    """As gunicorn hands over ``Transfer-Encoding: chunked``; Django takes it for an empty body."""
+    made = RequestFactory().post("/", data=b"", content_type=JSON)
+    body = {"wsgi.input": io.BytesIO(QUESTION), "wsgi.input_terminated": True}
+    request = type(made)({**made.META, **body, "CONTENT_LENGTH": ""})
+
+    answer = ask_as(request)
+
+    assert (answer.status_code, "errors" in json.loads(answer.content)) == (200, False)
+
+
 @pytest.mark.parametrize("form", [False, True])
 def test_a_body_that_broke_off_is_asked_for_again(form: bool) -> None:
     files = {"operations": "{}", "map": "{}", "0": SimpleUploadedFile("a", b"x" * 1000)}

@@ -11,14 +11,7 @@ from rest_framework.response import Response
 
 from django_healthkit_ingest.adapters.rest_framework.answers import import_url, show_import, show_page
 from django_healthkit_ingest.adapters.rest_framework.door import IngestView
-from django_healthkit_ingest.adapters.rest_framework.file_bodies import (
-    Order,
-    announced,
-    is_form,
-    read_at_most,
-    read_form,
-    read_order,
-)
+from django_healthkit_ingest.adapters.rest_framework.file_bodies import Order, is_form, read_file, read_order
 from django_healthkit_ingest.adapters.rest_framework.questions import number
 from django_healthkit_ingest.adapters.rest_framework.throttles import note
 from django_healthkit_ingest.conf import get_formats, get_settings
@@ -28,6 +21,7 @@ from django_healthkit_ingest.pipeline.cancel import cancel
 from django_healthkit_ingest.pipeline.imports import get_import, list_imports, list_rejections
 from django_healthkit_ingest.pipeline.intake import Taken, take_body, take_file
 from django_healthkit_ingest.pipeline.retry import retry
+from django_healthkit_ingest.request_bodies import announced, read_at_most
 
 
 class ImportsView(IngestView):
@@ -77,7 +71,7 @@ class ImportsView(IngestView):
         return agree("device", self.device_of(request), request.query_params.get("device"))
 
     def _take_form(self, request: Request, format_name: str | None) -> Taken:
-        file, fields = read_form(request)
+        file, fields = read_file(request)
         with file:
             return take_file(
                 file,
@@ -170,4 +164,4 @@ def read_body(request: Request) -> bytes:
     limit = get_settings().max_body_bytes
     if (announced(request._request) or 0) > limit:
         raise BodyTooLarge("Send fewer records in one request.")
-    return read_at_most(request, limit + 1)  # accept refuses what has more than its limit
+    return read_at_most(request._request, limit + 1)  # accept refuses what has more than its limit

@@ -15,7 +15,7 @@ from django_healthkit_ingest.adapters.rest_framework import views
 from django_healthkit_ingest.adapters.rest_framework.answers import Import, Results
 from django_healthkit_ingest.adapters.rest_framework.consents import ConsentOrder
 from django_healthkit_ingest.adapters.rest_framework.devices import DeviceOrder
-from django_healthkit_ingest.adapters.rest_framework.file_bodies import FORM, OPTIONS, Order
+from django_healthkit_ingest.adapters.rest_framework.file_bodies import OPTIONS, Order
 from django_healthkit_ingest.adapters.rest_framework.open_wearables import OpenWearablesSyncView
 from django_healthkit_ingest.adapters.rest_framework.openapi_parameters import Header, Parameter
 from django_healthkit_ingest.adapters.rest_framework.openapi_schemas import ENVELOPE, refer
@@ -33,6 +33,7 @@ from django_healthkit_ingest.pipeline.samples import SampleView
 from django_healthkit_ingest.pipeline.sources import SourceView
 from django_healthkit_ingest.pipeline.statistics import StatisticView
 from django_healthkit_ingest.pipeline.sync_state import TypeState
+from django_healthkit_ingest.request_bodies import FORM
 
 JSON = "application/json"
 

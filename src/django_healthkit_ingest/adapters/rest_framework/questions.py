@@ -9,8 +9,8 @@ from uuid import UUID
 import msgspec
 from rest_framework.request import Request
 
-from django_healthkit_ingest.adapters.rest_framework.file_bodies import read_at_most
 from django_healthkit_ingest.exceptions import InvalidEnvelope, InvalidQuery, MalformedBody
+from django_healthkit_ingest.request_bodies import read_at_most
 
 SMALL = 16 * 1024
 """Bytes of a body that gives an order and brings no data."""
@@ -55,7 +55,7 @@ def number(request: Request, name: str, *, default: int) -> int:
 
 def order(request: Request, shape: type[Order]) -> Order:
     """The JSON body; none at all is ``{}``. Raises MalformedBody, InvalidEnvelope, BrokenOff."""
-    body = read_at_most(request, SMALL + 1)
+    body = read_at_most(request._request, SMALL + 1)
     if len(body) > SMALL:
         raise InvalidEnvelope("The body is too long for an order.")
     try:

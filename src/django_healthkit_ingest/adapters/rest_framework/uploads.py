@@ -7,10 +7,10 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from django_healthkit_ingest.adapters.rest_framework.door import IngestView
-from django_healthkit_ingest.adapters.rest_framework.file_bodies import announced, read_pieces
 from django_healthkit_ingest.adapters.rest_framework.throttles import note
 from django_healthkit_ingest.pipeline.limits import charge
 from django_healthkit_ingest.pipeline.offer import MEDIA_TYPE, offer_upload, receive
+from django_healthkit_ingest.request_bodies import announced, read_pieces
 
 
 class UploadsView(IngestView):
@@ -39,5 +39,5 @@ class UploadView(IngestView):
     def put(self, request: Request, token: str) -> Response:
         size = announced(request._request) or 0
         note(request, charge(user_id=self.user_of(request).pk, device=self.device_of(request), bytes=size))
-        receive(read_pieces(request), token=token, user=self.user_of(request))
+        receive(read_pieces(request._request), token=token, user=self.user_of(request))
         return Response(status=204)
