@@ -233,11 +233,11 @@ def test_a_body_without_a_length_is_read_where_the_server_ends_it() -> None:
     """As gunicorn hands over ``Transfer-Encoding: chunked``; Django takes it for an empty body."""
     made = RequestFactory().post("/", data=b"", content_type=JSON)
     body = {"wsgi.input": io.BytesIO(QUESTION), "wsgi.input_terminated": True}
-    request = type(made)({**made.META, **body, "CONTENT_LENGTH": ""})
+    request = type(made)({**made.META, **body, "CONTENT_TYPE": JSON, "CONTENT_LENGTH": ""})
 
     answer = ask_as(request)
 
-    assert (answer.status_code, "errors" in json.loads(answer.content)) == (200, False)
+    assert (answer.status_code, "errors" in json.loads(answer.content)) == (200, False), answer.content
 
 
 @pytest.mark.parametrize("form", [False, True])
