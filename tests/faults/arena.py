@@ -20,7 +20,7 @@ from django_healthkit_ingest.pipeline.store.locks import Scope, lock_user
 from django_healthkit_ingest.testing.factories import UserFactory
 from example_project.demo import host
 from example_project.demo.bodies import Body, Story, tell
-from example_project.demo.client import post
+from example_project.demo.client import post, sign_in
 from example_project.demo.compare import differences
 from example_project.demo.people import PEOPLE
 from tests.acceptance.broker import host_variables
@@ -54,7 +54,8 @@ class Phone:
         self.arena = arena
         self.story = story
         self.user: Any = factory()
-        self.authorization = f"Token {Token.objects.create(user=self.user).key}"
+        token = Token.objects.create(user=self.user).key
+        self.authorization = sign_in(story.person, url=arena.api, token=token)
         self.imports: dict[UUID, Body] = {}
 
     def send(self, number: int) -> None:
