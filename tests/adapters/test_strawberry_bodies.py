@@ -68,6 +68,39 @@ def test_records_reach_the_chunk_as_they_were_sent(app: Client) -> None:
     assert json.loads(decompress(bytes(chunk.payload or b""))) == records
 
 
+def with_variables(app: Client, variables: str) -> Any:
+    return app.post(URL, data=f'{{"query": {json.dumps(INGEST)}, "variables": {variables}}}', content_type=JSON)
+
+
+@pytest.mark.parametrize(
+    ("variables", "pointer"),
+    [
+        ('{"input": {"body": {"samples": [], "format": "healthkit", "samples": []}}}', "/variables/body/samples"),
+        ('{"input": {"body": {"samples": [], "device": {"id": "a", "id": "b"}}}}', "/variables/body/device"),
+        ('{"input": {"body": {"samples": []}, "body": {"samples": []}}}', "/variables/body"),
+        ('{"input": {"body": {"samples": []}}, "input": {"body": {"samples": []}}}', "/variables"),
+        ('{"input": {"body": {"samples": []}}}, "variables": {}', "/variables"),
+    ],
+)
+def test_what_is_there_twice_is_not_half_taken(app: Client, variables: str, pointer: str) -> None:
+    answer = with_variables(app, variables)
+
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["retry"]) == (400, "invalid_envelope", "FIX")
+    assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [(pointer, "duplicate_key")]
+    assert not ImportBatch.objects.using(database()).exists()
+
+
+def test_half_an_emoji_sinks_no_body(app: Client) -> None:
+    record = json.dumps(quantity(metadata={"note": "?"})).replace('"?"', r'"half \ud83d"')
+
+    answer = with_variables(app, f'{{"input": {{"body": {{"format": "healthkit", "samples": [{record}]}}}}}}')
+
+    assert read(answer)["healthkitIngest"]["records"]["received"] == 1
+    (chunk,) = ImportChunk.objects.using(database())
+    assert json.loads(decompress(bytes(chunk.payload or b"")))[0]["metadata"] == {"note": "half \ufffd"}
+
+
 def test_what_stands_beside_the_body_fills_its_envelope(app: Client) -> None:
     ingest(
         app,

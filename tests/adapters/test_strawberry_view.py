@@ -173,7 +173,6 @@ def test_what_is_no_question_is_refused(app: Client, body: Any, content_type: st
         b"{",
         b"\xff\xfe",
         b'{"query": "\xff"}',
-        b'{"query": "\\ud800"}',
         b'{"query": NaN}',
         b"{} {}",
         b" " * 100_000,

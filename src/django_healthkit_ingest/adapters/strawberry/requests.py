@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 from django.http import HttpRequest
 
+from django_healthkit_ingest.adapters.strawberry.keys import check_keys
 from django_healthkit_ingest.conf import get_settings
 from django_healthkit_ingest.core.encodings import decode_body
+from django_healthkit_ingest.core.json_text import replace_lone_surrogates
 from django_healthkit_ingest.exceptions import BodyTooLarge, InvalidQuery, MalformedBody
 from django_healthkit_ingest.request_bodies import FORM, announced, read_at_most, read_form
 
@@ -54,11 +56,25 @@ def _read_form(request: HttpRequest) -> None:
 
 
 def decode_json(text: str | bytes) -> dict[str, Any]:
-    """One JSON object. Raises MalformedBody, and InvalidQuery for a batch of operations."""
+    """One JSON object; half an emoji in it is U+FFFD, as at the other door. Raises MalformedBody, InvalidQuery for a
+    batch of operations, and InvalidEnvelope.
+    """
     try:
-        decoded = msgspec.json.decode(text)
+        decoded, whole = _decode(text.encode() if isinstance(text, str) else text)
     except (msgspec.DecodeError, RecursionError, ValueError):
         raise MalformedBody(ONE_OBJECT) from None
     if not isinstance(decoded, dict):
         raise InvalidQuery("Send one operation, as a JSON object with 'query' and 'variables'.")
+    check_keys(whole)
     return decoded
+
+
+def _decode(text: bytes) -> tuple[Any, bytes]:
+    """And the text that could be read."""
+    try:
+        return msgspec.json.decode(text), text
+    except msgspec.ValidationError:  # a number out of bounds
+        raise
+    except msgspec.DecodeError:
+        repaired = replace_lone_surrogates(text)
+        return msgspec.json.decode(repaired), repaired
