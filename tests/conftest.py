@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
 
 from django_healthkit_ingest import queues
+
+# It has a tox environment of its own, and what it needs is in no other.
+collect_ignore = [] if find_spec("schemathesis") is not None else ["schemathesis"]
 
 # How long an example takes says something about the machine and nothing about the code.
 hypothesis_settings.register_profile("suite", deadline=None)
