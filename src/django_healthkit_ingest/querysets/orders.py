@@ -55,14 +55,8 @@ class _OrderQuerySet(OwnedQuerySet[_Order]):
     def mark_unsent(self) -> int:
         return self.unfinished().update(sent_at=None)
 
-    def begin(self) -> int:
-        return self.filter(status=Status.PENDING).update(status=Status.PROCESSING)
-
     def complete(self, *, now: datetime, **columns: Any) -> int:
         return self.unfinished().update(status=Status.COMPLETED, finished_at=now, **columns)
-
-    def fail(self, *, now: datetime, code: str) -> int:
-        return self.unfinished().update(status=Status.FAILED, finished_at=now, error_code=code)
 
     def finished(self) -> Self:
         return self.filter(status__in=FINAL)

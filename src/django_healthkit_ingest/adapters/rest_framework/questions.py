@@ -61,11 +61,7 @@ def order(request: Request, shape: type[Order]) -> Order:
     try:
         return msgspec.json.decode(body or b"{}", type=shape)
     except msgspec.ValidationError as error:
-        raise InvalidEnvelope(f"The body does not fit: {_without_values(error)}.") from None
+        # msgspec names types and places; a value only of enums, which our orders have none of.
+        raise InvalidEnvelope(f"The body does not fit: {error}.") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise MalformedBody("Send one well-formed JSON object.") from None
-
-
-def _without_values(error: msgspec.ValidationError) -> str:
-    """msgspec names types and places; a value only of enums, which our orders have none of."""
-    return str(error)
