@@ -35,8 +35,19 @@ def demo(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def running(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+def is_running(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def words(process: psutil.Process) -> list[str]:
+    """Of its command line; none, if it was a short-lived one and has ended by itself."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT], ids=lambda blow: blow.name)
@@ -48,11 +59,11 @@ def test_nothing_survives_the_demo(blow: signal.Signals, demo: subprocess.Popen[
         assert line, seen
         seen += line
     started = psutil.Process(demo.pid).children(recursive=True)
-    names = " ".join(word for process in started for word in process.cmdline())
+    names = " ".join(word for process in started for word in words(process))
 
     demo.send_signal(blow)
     deadline = time.monotonic() + SECONDS
-    while (left := running(started)) and time.monotonic() < deadline:
+    while (left := [process for process in started if is_running(process)]) and time.monotonic() < deadline:
         time.sleep(0.1)
 
     assert not left
