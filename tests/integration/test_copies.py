@@ -438,4 +438,4 @@ def test_the_usual_chunk_asks_for_no_rule_it_does_not_need(user: Any) -> None:
     ]
     assert asked == []
     touching = [query["sql"] for query in queries if "healthkit_ingest_healthsample" in query["sql"]]
-    assert len(touching) == 2, "the gates, and one INSERT"
+    assert len(touching) == 3, "the gates, the lookup of its uuids, and one write"

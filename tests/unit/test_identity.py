@@ -86,7 +86,14 @@ GOLDEN_RECORDER_KEY = "bf96b451-7f5f-2fed-d955-41948a10a0da"
 def computed() -> list[str]:
     return [
         *(
-            fingerprint(identifier=identifier, kind=kind, start=start, end=end, value=value, category=category).hex
+            fingerprint(
+                identifier=identifier,
+                kind=kind,
+                start=microseconds(start),
+                end=microseconds(end),
+                value=value,
+                category=category,
+            ).hex
             for (identifier, kind, start, end, value, category), _, _ in GOLDEN
         ),
         source_key(WATCH).hex,
@@ -137,7 +144,12 @@ def heart_rate(
     *, start: datetime = START, end: datetime = START, value: float = 72.0, identifier: str = "HeartRate"
 ) -> UUID:
     return fingerprint(
-        identifier=identifier, kind=SampleKind.QUANTITY, start=start, end=end, value=value, category=None
+        identifier=identifier,
+        kind=SampleKind.QUANTITY,
+        start=microseconds(start),
+        end=microseconds(end),
+        value=value,
+        category=None,
     )
 
 

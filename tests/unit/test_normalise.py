@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from django_healthkit_ingest.core.identity import fingerprint
+from django_healthkit_ingest.core.identity import content_digest, fingerprint, microseconds, source_key
 from django_healthkit_ingest.core.json_text import JsonObject, read_object
 from django_healthkit_ingest.core.normalise import (
     MAX_DETAILS_BYTES,
@@ -64,7 +64,12 @@ def test_a_quantity() -> None:
         known=True,
         uuid=uuid,
         fingerprint=fingerprint(
-            identifier=HEART_RATE, kind=SampleKind.QUANTITY, start=start, end=end, value=72.0, category=None
+            identifier=HEART_RATE,
+            kind=SampleKind.QUANTITY,
+            start=microseconds(start),
+            end=microseconds(end),
+            value=72.0,
+            category=None,
         ),
         rank=result.rank,
         start=start,
@@ -87,6 +92,31 @@ def test_the_rank_of_a_record_never_changes_silently() -> None:
     result = sample(source=Source(name="Apple Watch"), metadata=metadata(a=1, b=[2.5]))
 
     assert result.rank == 8648426742899261712
+
+
+@pytest.mark.parametrize("identifier", [HEART_RATE, ECG])
+def test_the_rank_ends_in_the_content_digest(identifier: str) -> None:
+    source, notes = Source(name="Apple Watch"), metadata(a=1)
+    record = b'{"voltages":[1,2,3],"leads":1}'
+    result = sample(type=identifier, source=source, metadata=notes, record=record)
+
+    details = read_object(result.details.encode(), field="", max_bytes=1000).digest if result.details else ""
+    parts = (
+        identifier,
+        microseconds(result.start),
+        microseconds(result.end),
+        "+01:00",
+        "O",
+        result.value,
+        result.category,
+        result.unit,
+        source_key(source).int,
+        notes.digest,
+        details,
+        *(each.digest for each in result.series),
+    )
+    assert result.rank & (1 << 48) - 1 == int.from_bytes(content_digest(*parts))
+    assert bool(result.series) is (identifier == ECG)
 
 
 @pytest.mark.parametrize(

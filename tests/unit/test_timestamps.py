@@ -112,6 +112,13 @@ def test_a_time_the_clocks_skip_moves_forward_by_the_gap() -> None:
         ("2026-01-01T24:00:00Z", None, BERLIN, "start", "invalid_date"),
         ("2026-01-01T08:00:60Z", None, BERLIN, "start", "invalid_date"),
         ("2026-01-01T08:00:00+25:00", None, BERLIN, "start", "invalid_date"),
+        # As long as the usual form, and Python would read them.
+        ("2026-01-01T24:00:00+01:00", None, BERLIN, "start", "invalid_date"),
+        ("2026-01-01T080000.1+01:00", None, BERLIN, "start", "invalid_date"),
+        ("2026-W01-1T08:00:00+01:00", None, BERLIN, "start", "invalid_date"),
+        ("20260101T08:00:00.5+01:00", None, BERLIN, "start", "invalid_date"),
+        ("2026-01-01x08:00:00+01:00", None, BERLIN, "start", "invalid_date"),
+        ("2026-01-01T08:00:00.12345", None, None, "start", "naive_date"),
         ("2026-01-01T08:00:00+01:00:30", None, BERLIN, "start", "invalid_date"),
         ("2026-01-01T08:00:00 Z", None, BERLIN, "start", "invalid_date"),
         ("٢٠٢٦-01-01T08:00:00Z", None, BERLIN, "start", "invalid_date"),

@@ -10,7 +10,14 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from django_healthkit_ingest.core.identity import content_digest, fingerprint, microseconds, rank, source_key, sync_key
+from django_healthkit_ingest.core.identity import (
+    digest_of,
+    fingerprint,
+    microseconds,
+    rank,
+    source_digits,
+    sync_key,
+)
 from django_healthkit_ingest.core.json_text import JsonObject, read_object
 from django_healthkit_ingest.core.registry import MAX_IDENTIFIER_LENGTH, SampleKind, SampleType, SampleTypeRegistry
 from django_healthkit_ingest.core.rejections import rejection
@@ -28,7 +35,7 @@ MAX_DETAILS_BYTES = 8 * 2**20
 MAX_TEXT_LENGTH = 255
 """Of a source's and a device's fields."""
 
-_COLUMNS = (SampleKind.QUANTITY, SampleKind.CATEGORY)
+_QUANTITY, _CATEGORY = _COLUMNS = (SampleKind.QUANTITY, SampleKind.CATEGORY)
 _INT32 = 2**31
 _INT64 = 2**63
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -68,15 +75,15 @@ def normalise(
     """
     sample_type = registry.get(draft.type)
     kind = None if sample_type is None else sample_type.kind
-    own_zone = _own_zone(draft)
+    own_zone = _own_zone(draft) if draft.metadata is not None or draft.time_zone is not None else None
     interval = read_interval(draft.start, draft.end, own_zone=own_zone, declared_zone=declared_zone)
     value: float | None = None
     category: int | None = None
     unit = details = digest = ""
     series = draft.series
-    if sample_type is not None and kind is SampleKind.QUANTITY:
-        value = _quantity(draft, sample_type)
-    elif sample_type is not None and kind is SampleKind.CATEGORY:
+    if sample_type is not None and kind is _QUANTITY:
+        value = to_unit(draft.value, draft.unit, sample_type.canonical_unit)
+    elif sample_type is not None and kind is _CATEGORY:
         category = _category(draft, sample_type)
     else:
         if sample_type is None:
@@ -87,32 +94,28 @@ def normalise(
         whole = read_object(record, field="", max_bytes=MAX_DETAILS_BYTES)
         details, digest = whole.text, whole.digest
     identifier = draft.type if sample_type is None else sample_type.identifier
-    mark, version = _sync(draft)
+    start = end = microseconds(interval.start)
+    if interval.end is not interval.start:
+        end = microseconds(interval.end)
+    mark, version = _sync(draft) if draft.metadata is not None else (None, None)
+    noted = draft.metadata.digest if draft.metadata is not None else ""
+    # What content_digest() joins, written out: once per record the parts' tuple is dear.
+    content = (
+        f"{identifier}\x1f{start}\x1f{end}\x1f{interval.time_zone}\x1f{interval.zone_basis}\x1f{value}\x1f{category}"
+        f"\x1f{unit}\x1f{source_digits(draft.source)}\x1f{noted}\x1f{digest}"
+    )
+    if series:
+        content = "\x1f".join((content, *(each.digest for each in series)))
     return Sample(
         index=index,
         identifier=identifier,
         known=sample_type is not None,
         uuid=draft.uuid,
-        fingerprint=fingerprint(
-            identifier=identifier, kind=kind, start=interval.start, end=interval.end, value=value, category=category
-        ),
+        fingerprint=fingerprint(identifier=identifier, kind=kind, start=start, end=end, value=value, category=category),
         rank=rank(
             fidelity=fidelity,
             normaliser_version=reading_version(known=sample_type is not None),
-            content_digest=content_digest(
-                identifier,
-                microseconds(interval.start),
-                microseconds(interval.end),
-                interval.time_zone,
-                interval.zone_basis,
-                value,
-                category,
-                unit,
-                source_key(draft.source).int if draft.source is not None else "",
-                draft.metadata.digest if draft.metadata is not None else "",
-                digest,
-                *(each.digest for each in series),
-            ),
+            content_digest=digest_of(content),
         ),
         start=interval.start,
         end=interval.end,
@@ -202,7 +205,8 @@ def _sync(draft: Draft) -> tuple[UUID | None, int | None]:
     ``HKMetadataKeySyncIdentifier`` is unique within an app, so without its bundle id, or without the version, which
     HealthKit asks for, nothing can be replaced; and without a uuid the replaced one could not be named.
     """
-    members = draft.metadata.members if draft.metadata is not None else {}
+    assert draft.metadata is not None
+    members = draft.metadata.members
     identifier, version = members.get("HKMetadataKeySyncIdentifier"), members.get("HKMetadataKeySyncVersion")
     bundle_id = draft.source.bundle_id if draft.source is not None else ""
     if not (draft.uuid and bundle_id and identifier and isinstance(identifier, str)):
@@ -219,10 +223,6 @@ def _own_zone(draft: Draft) -> ZoneInfo | None:
     name = draft.metadata.members.get("HKTimeZone") if draft.metadata is not None else None
     # Any app may write this key, and an offset or a declared zone may still do: a wrong name is no fault.
     return find_zone(name) if isinstance(name, str) else None
-
-
-def _quantity(draft: Draft, sample_type: SampleType) -> float:
-    return to_unit(draft.value, draft.unit, sample_type.canonical_unit)
 
 
 def _converter(unit: str, canonical_unit: str) -> tuple[float, float]:

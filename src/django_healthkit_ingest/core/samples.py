@@ -36,7 +36,7 @@ class ZoneBasis(StrEnum):
     """The dates were in UTC (``Z``): no civil zone is known."""
 
 
-class Device(msgspec.Struct, frozen=True, kw_only=True):
+class Device(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """The hardware that measured (``HKDevice``, developer.apple.com/documentation/healthkit/hkdevice)."""
 
     name: str = ""
@@ -49,7 +49,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     udi: str = ""
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
+class Source(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """Who recorded (``HKSourceRevision``, developer.apple.com/documentation/healthkit/hksourcerevision)."""
 
     name: str = ""
@@ -71,7 +71,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
 
 
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
+class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One HealthKit sample, normalised: canonical type and unit, aware UTC instants, fingerprint.
 
     ``value`` is in ``unit`` if that is not empty, else in the type's canonical unit. ``metadata`` and ``details`` are

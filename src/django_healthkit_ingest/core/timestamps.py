@@ -64,9 +64,8 @@ def read_interval(
     """
     reading_zone = own_zone or declared_zone
     first, offset = _read(start, field="start")
-    if end is None or end == start:
-        last = first
-    else:
+    last = first
+    if end is not None and end != start:
         last, _ = _read(end, field="end")
     start_utc = end_utc = _to_utc(first, reading_zone, field="start")
     if last is not first:
@@ -88,10 +87,20 @@ def _read(value: str | datetime, *, field: str) -> tuple[datetime, str | None]:
     """The time as it was written, and its offset as it was written (None: it is naive)."""
     if isinstance(value, datetime):
         return value, _offset_text(value)
-    match = _INSTANT.fullmatch(value)
-    if match is None:
+    # How nearly all phones write it, 2026-01-05T08:00:00+01:00, told in half the time the pattern takes.
+    if (
+        len(value) == 25
+        and value[10] == "T"
+        and value[4] == value[7] == "-"
+        and value[13] == value[-3] == ":"
+        and value[-6] in "+-"
+        and value[11:13] != "24"
+    ):
+        offset: str | None = value[-6:]
+    elif match := _INSTANT.fullmatch(value):
+        offset = match[1]
+    else:
         raise rejection("invalid_date", field=field)
-    offset = match[1]
     try:
         return datetime.fromisoformat(value.upper() if offset == "z" else value), offset
     except ValueError as error:

@@ -14,7 +14,7 @@ from django_healthkit_ingest.pipeline.store.copies import Place, absorb
 from django_healthkit_ingest.pipeline.store.graves import Graveyard
 from django_healthkit_ingest.pipeline.store.locks import Scope, lock_user, read_committed
 from django_healthkit_ingest.pipeline.store.looks import look_of_row
-from django_healthkit_ingest.pipeline.store.staging import Staging
+from django_healthkit_ingest.pipeline.store.table import SampleTable
 from django_healthkit_ingest.signals import samples_changed
 
 
@@ -47,8 +47,8 @@ def _bury(row: HealthSample, *, using: str) -> int:
     else:
         graves.remember_all([(uuid4(), look_of_row(row))])
     with connections[using].cursor() as cursor:
-        staging = Staging(cursor, user_id=row.user_id, batch_id=row.batch_id, using=using)
-        absorbed, _ = absorb(staging, graves.looks, newcomers=(), place=place)
+        table = SampleTable(cursor, user_id=row.user_id, batch_id=row.batch_id, using=using, type_ids={}, source_ids={})
+        absorbed, _ = absorb(table, graves.looks, newcomers=(), place=place)
     return graves.rows_removed + absorbed
 
 

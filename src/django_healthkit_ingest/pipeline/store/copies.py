@@ -19,13 +19,10 @@ from django_healthkit_ingest.core.twins import Classes, Likeness, best_by_ordina
 from django_healthkit_ingest.models import HealthSample, Tally, Trace
 from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
 from django_healthkit_ingest.pipeline.store.series import drop_series, store_series
-from django_healthkit_ingest.pipeline.store.staging import Row, Staging, slices
+from django_healthkit_ingest.pipeline.store.table import Moment, Row, SampleTable, moment, slices
 
 Recall = Callable[[Sequence[int]], Iterable[samples.Sample]]
 """The records of other chunks of the batch, by the chunks' keys; what is purged is left out."""
-
-MakeRow = Callable[[samples.Sample, Likeness, int], Row]
-"""The row to stage for a record without uuid, its look and its ordinal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +56,7 @@ class _Class:
 
 
 def absorb(
-    staging: Staging, looks: Iterable[Likeness], *, newcomers: Iterable[Likeness], place: Place
+    table: SampleTable, looks: Iterable[Likeness], *, newcomers: Iterable[Likeness], place: Place
 ) -> tuple[int, int]:
     """Rows go whose ordinal a uuid has taken: how many, and how many of them records of this chunk took.
 
@@ -69,7 +66,7 @@ def absorb(
     rows = _rows_like(wanted, place=place)
     if not rows:
         return 0, 0
-    state = _State(rows, staging.neighbours_of(row.pk for row in rows), more=wanted, place=place)
+    state = _State(rows, table.neighbours(map(_moment, rows)), more=wanted, place=place)
     gone = [row for row in rows if row.fp_seq < len(state.of(look_of_row(row)).uuids)]
     _delete(gone, place=place)
     removed = Counter(state.classes.of(look_of_row(row)) for row in gone)
@@ -78,15 +75,14 @@ def absorb(
 
 
 def count(
-    staging: Staging,
+    table: SampleTable,
     records: Sequence[samples.Sample],
     members: Sequence[samples.Sample],
     *,
     place: Place,
     recall: Recall,
-    make_row: MakeRow,
 ) -> Counted:
-    """Store records without uuid, which are staged; afterwards the rows that were inserted are.
+    """Store records without uuid.
 
     ``members`` of correlations are counted apart from ``records``, for Apple's export lists them outside, too.
     """
@@ -98,7 +94,7 @@ def count(
     outgrown = _outgrown(own, place=place)
     gone = {row.pk for row in outgrown}
     rows = [row for row in _rows_like(looks.values(), place=place) if row.pk not in gone]
-    state = _State(rows, staging.neighbours(), more=looks.values(), place=place)
+    state = _State(rows, table.neighbours(map(table.moment, own)), more=looks.values(), place=place)
     _write_tallies({looks[id(each)].twin for each in own}, place=place)
 
     mine = {state.classes.of(looks[id(each)]) for each in own}
@@ -114,7 +110,7 @@ def count(
     counted = Counted()
     inside = {id(each) for each in everything[True]}
     replaced: list[HealthSample] = list(outgrown)
-    staged: list[Row] = []
+    wanted: list[Row] = []
     for number, equals_by_group in groups.items():
         known = state.by_number[number]
         best = best_by_ordinal(equals_by_group, known=len(known.uuids))
@@ -123,7 +119,7 @@ def count(
             row = known.rows.get(ordinal)
             if row is not None and row.rank >= sample.rank:
                 continue
-            staged.append(make_row(sample, looks[id(sample)], ordinal))
+            wanted.append(table.row(sample, twin=looks[id(sample)].twin, fp_seq=ordinal))
             if row is not None:
                 replaced.append(row)
                 counted.updated += 1
@@ -132,9 +128,7 @@ def count(
             else:
                 counted.inserted += 1
     _delete(replaced, place=place)
-    if staged:
-        staging.fill(staged)
-        staging.insert_copies()
+    table.insert_rows(wanted)
     living = (each for each in own if state.of(looks[id(each)]).is_alive)
     store_series(living, user_id=place.user_id, using=place.using)
     better_known = min(len(outgrown), counted.inserted)
@@ -192,6 +186,10 @@ def _outgrown(own: Sequence[samples.Sample], *, place: Place) -> list[HealthSamp
                 numbers[row.twin] -= 1
                 found.append(row)
     return found
+
+
+def _moment(row: HealthSample) -> Moment:
+    return moment(row.type_id, row.start, row.end)
 
 
 def _rows(place: Place) -> Any:

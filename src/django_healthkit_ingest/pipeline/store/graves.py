@@ -15,7 +15,7 @@ from django_healthkit_ingest.core.twins import Likeness
 from django_healthkit_ingest.models import HealthSample, Membership, Tombstone, Trace
 from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
 from django_healthkit_ingest.pipeline.store.series import drop_series
-from django_healthkit_ingest.pipeline.store.staging import slices
+from django_healthkit_ingest.pipeline.store.table import slices
 
 Reason = Tombstone.Reason
 
@@ -50,6 +50,11 @@ class Graveyard:
                 mine = Mark(sync_key=row.sync_key, sync_version=row.sync_version)
                 known[row.uuid] = _higher(known.get(row.uuid), mine)
         self._write(dead, reason=reason, marks=known)
+
+    def buried(self, uuids: Iterable[UUID]) -> set[UUID]:
+        """Those of them that are dead."""
+        rows = Tombstone.objects.using(self._using).filter(user_id=self._user_id)
+        return {uuid for part in slices(uuids) for uuid in rows.filter(uuid__in=part).values_list("uuid", flat=True)}
 
     def bury_members(self, correlations: Iterable[UUID]) -> set[UUID]:
         """The members of dead correlations die too; answers who they are."""

@@ -7,18 +7,18 @@ The law: the table is a function of the *set* of batches received, never of thei
 - A deleted or replaced uuid stays dead, whichever came first, and so do the members of a dead correlation.
 - Records without uuid are counted (``copies``): two different uuids are never one sample.
 
-Why it holds with many workers: every writer of a user's rows takes the user's lock first (``locks``), after the chunk
-is staged, and at READ COMMITTED each later statement sees all that the lock's previous holder committed. So the merges
-of one user happen one after the other in some order, and the law says that any order will do. Parsing and staging, the
-longer part, still overlap.
+Why it holds with many workers: every writer of a user's rows takes the user's lock first (``locks``), and at READ
+COMMITTED each later statement sees all that the lock's previous holder committed. So the merges of one user happen one
+after the other in some order, and the law says that any order will do; and what was looked up under the lock is still
+so when the rows are written, so they can go straight into the table. Parsing, the longer part, still overlaps.
 
-The usual chunk, uuids without deletions, costs the staging, the lock, one query of gates and one INSERT; every rule
-beyond that is asked only of chunks and users it can matter for.
+The usual chunk, uuids without deletions, costs the lock, one query of gates, one lookup of its uuids and one write;
+every rule beyond that is asked only of chunks and users it can matter for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -32,7 +32,7 @@ from django_healthkit_ingest.pipeline.store.graves import Graveyard, Mark, Reaso
 from django_healthkit_ingest.pipeline.store.locks import Scope, lock_user
 from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
 from django_healthkit_ingest.pipeline.store.series import store_series
-from django_healthkit_ingest.pipeline.store.staging import Row, Staging, row, slices
+from django_healthkit_ingest.pipeline.store.table import SampleTable, Stored, Version, slices, version_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,21 +68,16 @@ def merge(
         return Merged()
     chunk = _Chunk(parsed)
     with connection.cursor() as cursor:
-        staging = Staging(cursor, user_id=place.user_id, batch_id=place.batch_id, using=place.using)
-
-        def make_row(sample: samples.Sample, likeness: Likeness | None = None, ordinal: int = 0) -> Row:
-            return row(
-                sample,
-                type_ids=type_ids,
-                source_ids=source_ids,
-                is_member=sample.uuid not in chunk.records,
-                twin=likeness.twin if likeness is not None else None,
-                fp_seq=ordinal,
-            )
-
-        staging.fill(map(make_row, (*chunk.kept.values(), *chunk.loose, *chunk.loose_members)))
+        table = SampleTable(
+            cursor,
+            user_id=place.user_id,
+            batch_id=place.batch_id,
+            using=place.using,
+            type_ids=type_ids,
+            source_ids=source_ids,
+        )
         lock_user(place.user_id, scope=Scope.SAMPLES, using=place.using)
-        return _Merge(chunk, staging=staging, place=place).run(deletions, recall=recall, make_row=make_row)
+        return _Merge(chunk, table=table, place=place).run(deletions, recall=recall)
 
 
 class _Chunk:
@@ -124,44 +119,47 @@ class _Chunk:
 class _Merge:
     """The steps of one merge, in their order."""
 
-    def __init__(self, chunk: _Chunk, *, staging: Staging, place: Place) -> None:
+    def __init__(self, chunk: _Chunk, *, table: SampleTable, place: Place) -> None:
         self._chunk = chunk
-        self._staging = staging
+        self._table = table
         self._place = place
         self._graves = Graveyard(user_id=place.user_id, using=place.using)
         self._alive = dict(chunk.kept)
         self._dead: set[UUID] = set()
         self._buried = self._superseded = 0
 
-    def run(self, deletions: Sequence[samples.Deletion], *, recall: Recall, make_row: Callable[..., Row]) -> Merged:
-        chunk, staging = self._chunk, self._staging
-        has_loose, has_dead, has_members = staging.gates()
+    def run(self, deletions: Sequence[samples.Deletion], *, recall: Recall) -> Merged:
+        chunk, table = self._chunk, self._table
+        has_loose, has_dead, has_members = table.gates()
         self._bury(deletions, has_dead=has_dead, has_members=has_members)
-        newcomers = self._newcomers() if has_loose else []
-        inserted, updated, of_members = self._store()
+        missing, others = table.unlike(self._alive.values())
+        table.insert(missing)
+        updated = self._update(others)
+        living = (sample for sample in self._alive.values() if sample.series)
+        store_series(living, user_id=self._place.user_id, using=self._place.using)
         absorbed = adopted = 0
         if has_loose:
+            newcomers = [look(each) for each in missing if each.uuid in chunk.records]
             looks = {look(each) for each in (*chunk.kept.values(), *chunk.losers)} | self._graves.looks
-            absorbed, adopted = absorb(staging, looks, newcomers=newcomers, place=self._place)
+            absorbed, adopted = absorb(table, looks, newcomers=newcomers, place=self._place)
         counted = Counted()
         if chunk.loose or chunk.loose_members:
-            counted = count(
-                staging, chunk.loose, chunk.loose_members, place=self._place, recall=recall, make_row=make_row
-            )
-        inserted += counted.inserted - adopted
+            counted = count(table, chunk.loose, chunk.loose_members, place=self._place, recall=recall)
+        own = sum(each.uuid in chunk.records for each in missing)
+        inserted = own + counted.inserted - adopted
         updated += counted.updated
-        others = inserted + updated + adopted + self._superseded + self._buried
+        counted_otherwise = inserted + updated + adopted + self._superseded + self._buried
         return Merged(
             inserted=inserted,
             updated=updated,
             adopted=adopted,
-            duplicate=chunk.number - others,
+            duplicate=chunk.number - counted_otherwise,
             superseded=self._superseded,
             buried=self._buried,
             deletion=len(deletions),
             rows_removed=self._graves.rows_removed,
             rows_absorbed=absorbed - adopted,
-            rows_of_members=of_members + counted.inserted_members,
+            rows_of_members=len(missing) - own + counted.inserted_members,
         )
 
     def _bury(self, deletions: Sequence[samples.Deletion], *, has_dead: bool, has_members: bool) -> None:
@@ -174,7 +172,7 @@ class _Merge:
         if deleted:
             graves.bury(deleted, reason=Reason.DELETED)
         if (has_dead or deleted) and chunk.kept:
-            self._drop(self._staging.buried(), reason=None)
+            self._drop(graves.buried(chunk.kept), reason=None)
         if any(sample.sync_key is not None for sample in chunk.kept.values()):
             self._supersede()
         if has_members or chunk.memberships:
@@ -182,7 +180,7 @@ class _Merge:
             self._drop(members & chunk.kept.keys(), reason=None)
 
     def _drop(self, uuids: Iterable[UUID], *, reason: Reason | None) -> None:
-        """Records of this chunk that are dead leave the staging table; what they said of themselves is kept.
+        """Records of this chunk that are dead are not stored; what they said of themselves is kept.
 
         ``reason`` None: their tombstone is there already and keeps its own.
         """
@@ -195,7 +193,6 @@ class _Merge:
             if sample.uuid is not None and sample.sync_key is not None and sample.sync_version is not None
         }
         dead = {sample.uuid for sample in gone if sample.uuid is not None}
-        self._staging.remove(dead)
         self._graves.remember_samples(gone)
         self._graves.bury(dead if reason is not None else marks, reason=reason or Reason.SUPERSEDED, marks=marks)
         self._dead |= dead
@@ -232,40 +229,27 @@ class _Merge:
         ]
         Membership.objects.using(self._place.using).bulk_create(rows, ignore_conflicts=True, batch_size=1000)
 
-    def _newcomers(self) -> list[Likeness]:
-        """How the records look that are about to make a row."""
-        new = (self._alive.keys() & self._chunk.records) - self._staging.present()
-        return [look(self._alive[uuid]) for uuid in new]
+    def _update(self, others: Sequence[tuple[samples.Sample, Stored]]) -> int:
+        """Rows whose stored version is a lower one take this chunk's; how many of them are records' own."""
+        if not others:
+            return 0
+        better = {row.id: sample for sample, row in others if _version(sample) > row.version}
+        self._remember_changed({row.id: sample for sample, row in others}, better=better.keys())
+        self._table.replace(better)
+        return sum(sample.uuid in self._chunk.records for sample in better.values())
 
-    def _store(self) -> tuple[int, int, int]:
-        """Rows inserted and updated for records, and rows inserted for members."""
-        staging, records = self._staging, self._chunk.records
-        expected, nested = self._alive.keys() & records, self._alive.keys() - records
-        inserted = staging.insert() if expected else 0
-        of_members = staging.insert(members=True) if nested else 0
-        updated = 0
-        if inserted + of_members < len(self._alive) and (differing := staging.differing()):
-            self._remember_changed({uuid: key for uuid, key, looks_otherwise in differing if looks_otherwise})
-            updated = staging.update()
-            if nested:
-                staging.update(members=True)
-        living = (sample for sample in self._alive.values() if sample.series)
-        store_series(living, user_id=self._place.user_id, using=self._place.using)
-        return inserted, updated, of_members
-
-    def _remember_changed(self, rows: Mapping[UUID, int]) -> None:
+    def _remember_changed(self, differing: Mapping[int, samples.Sample], *, better: Collection[int]) -> None:
         """A uuid that was seen looking two ways is known by both: the version that loses is remembered."""
         seen: list[tuple[UUID, Likeness]] = []
-        for part in slices(rows.values()):
-            stored = HealthSample.objects.using(self._place.using).filter(pk__in=part).select_related("type")
-            for each in stored.defer("metadata", "details"):
-                assert each.uuid is not None
-                mine = self._alive[each.uuid]
-                wins = _version(mine) > (each.sync_version is not None, each.sync_version or 0, each.rank)
-                seen.append((each.uuid, look_of_row(each) if wins else look(mine)))
+        for part in slices(differing):
+            rows = HealthSample.objects.using(self._place.using).filter(pk__in=part).select_related("type")
+            for row in rows.defer("metadata", "details"):
+                assert row.uuid is not None
+                before, now = look_of_row(row), look(differing[row.pk])
+                if before != now:
+                    seen.append((row.uuid, before if row.pk in better else now))
         self._graves.remember_all(seen)
 
 
-def _version(sample: samples.Sample) -> tuple[bool, int, int]:
-    """The better version of one uuid compares greater."""
-    return sample.sync_version is not None, sample.sync_version or 0, sample.rank
+def _version(sample: samples.Sample) -> Version:
+    return version_of(sample.rank, sample.sync_version)

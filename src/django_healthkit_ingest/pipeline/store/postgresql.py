@@ -1,63 +1,78 @@
-"""Staging on PostgreSQL: binary COPY into a temporary table through psycopg 3.
+"""The sample table on PostgreSQL: binary COPY straight into it, and questions that name the index they need.
 
-The table outlives the transaction empty (``ON COMMIT DELETE ROWS``), so that a busy server connection runs no DDL per
-chunk; nothing else lives longer than the transaction, so a transaction pooler may hand every chunk another connection.
+Each question is a lateral subquery per record that the planner cannot flatten. As a plain join, or with ``= ANY``, it
+reads all rows of a user whose number it underestimates, and it does underestimate those of whoever sends a history.
+
+Nothing lives longer than the transaction, so a transaction pooler may hand every chunk another connection.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db.backends.utils import CursorWrapper
+from django.db.models import Field
 
-from django_healthkit_ingest.pipeline.store.staging import MARK, Row
+from django_healthkit_ingest.core.samples import Sample
+from django_healthkit_ingest.models import HealthSample
+from django_healthkit_ingest.pipeline.store.table import Moment, Row
 
-COLUMNS = {
-    "uuid": "uuid",
-    "fingerprint": "uuid",
-    "rank": "int8",
-    "type_id": "int4",
-    "start": "timestamptz",
-    "end": "timestamptz",
-    "value": "float8",
-    "category": "int4",
-    "raw_unit": "text",
-    "time_zone": "text",
-    "zone_basis": "text",
-    "source_id": "int4",
-    "metadata": "text",
-    "details": "text",
-    "sync_version": "int8",
-    "sync_key": "uuid",
-    "twin": "uuid",
-    "fp_seq": "int4",
-    MARK: "bool",
-}
+_TABLE = f'"{HealthSample._meta.db_table}"'
+_JSONB_VERSION = b"\x01"
 
-_DEFINITION = ", ".join(f'"{name}" {kind}' for name, kind in COLUMNS.items())
-TABLE = f"hki_stage_{hashlib.blake2b(_DEFINITION.encode(), digest_size=4).hexdigest()}"
-"""Carries a digest of its columns: during a rolling deploy two releases may share a pooled server connection."""
+_UNLIKE = (
+    "SELECT w.n - 1, s.id, s.rank, s.sync_version"
+    " FROM unnest(%s::uuid[], %s::int8[], %s::int8[]) WITH ORDINALITY AS w (uuid, rank, sync_version, n)"
+    " LEFT JOIN LATERAL"
+    f" (SELECT id, rank, sync_version FROM {_TABLE} WHERE user_id = %s AND uuid = w.uuid LIMIT 1) AS s ON true"
+    " WHERE s.id IS NULL OR s.rank <> w.rank OR s.sync_version IS DISTINCT FROM w.sync_version"
+)
+
+_NEIGHBOURS = (
+    "SELECT s.id FROM unnest(%s::int4[], %s::timestamptz[], %s::timestamptz[]) AS w (type_id, first, last)"
+    f" CROSS JOIN LATERAL (SELECT id FROM {_TABLE} WHERE user_id = %s AND type_id = w.type_id"
+    " AND start >= w.first AND start < w.first + interval '1 second'"
+    """ AND date_trunc('second', "end") = w.last AND uuid IS NOT NULL OFFSET 0) AS s"""
+)
 
 
-def stage(cursor: CursorWrapper, rows: Iterable[Row], *, using: str) -> str:
-    name = f'pg_temp."{TABLE}"'
-    cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {TABLE} ({_DEFINITION}) ON COMMIT DELETE ROWS")
-    cursor.execute(f"DELETE FROM {name}")  # a caller's own transaction may hold several chunks
-    with cursor.copy(f"COPY {name} FROM STDIN (FORMAT BINARY)") as copy:
-        copy.set_types(list(COLUMNS.values()))
+def insert(cursor: CursorWrapper, rows: Iterable[Row], *, fields: Sequence[Field[Any, Any]]) -> None:
+    columns = ", ".join(f'"{field.column}"' for field in fields)
+    with cursor.copy(f"COPY {_TABLE} ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types(kinds(fields, cursor=cursor))
         for row in rows:
             copy.write_row(row)
-    return name
 
 
-def read(field: str, column: str) -> str:
-    return f"{column}::jsonb" if field in ("metadata", "details") else column
+def unlike(
+    cursor: CursorWrapper, records: Sequence[Sample], *, user_id: Any
+) -> Iterable[tuple[int, int | None, int, int | None]]:
+    uuids = [each.uuid.hex for each in records if each.uuid is not None]
+    ranks = [each.rank for each in records]
+    sync_versions = [each.sync_version for each in records]
+    cursor.execute(_UNLIKE, [_array(uuids), _array(ranks), _array(sync_versions), user_id])
+    return list(cursor.fetchall())
 
 
-def second(column: str) -> str:
-    return f"date_trunc('second', {column})"
+def neighbours(cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any) -> Iterable[int]:
+    types, starts, ends = zip(*moments, strict=True)
+    cursor.execute(_NEIGHBOURS, [list(types), list(starts), list(ends), user_id])
+    return [key for (key,) in cursor.fetchall()]
 
 
-def next_second(column: str) -> str:
-    return f"date_trunc('second', {column}) + interval '1 second'"
+def _array(values: Iterable[str | int | None]) -> str:
+    """An array's text form; psycopg's own escapes each element in Python, and these need none."""
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
+def document(text: str) -> bytes:
+    """jsonb's binary form is a version and the text."""
+    return _JSONB_VERSION + text.encode()
+
+
+def kinds(fields: Sequence[Field[Any, Any]], *, cursor: CursorWrapper) -> list[int]:
+    """What psycopg makes the columns' bytes from. A host's user may have any key: what is unknown is sent as text."""
+    types = cursor.connection.adapters.types
+    names = [str(field.db_type(cursor.db)).partition("(")[0] for field in fields]
+    return [types.get_oid("bytea" if name == "jsonb" else name if types.get(name) else "text") for name in names]

@@ -1,46 +1,75 @@
-"""Staging on SQLite, the embedded default: one ``executemany`` into a temporary table."""
+"""The sample table on SQLite, the embedded default: one ``executemany``, and questions with many parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from django.db import connections
 from django.db.backends.utils import CursorWrapper
+from django.db.models import DateTimeField, Field, UUIDField
 
-from django_healthkit_ingest.pipeline.store.staging import MARK, STAGED, Row, sample_field
+from django_healthkit_ingest.core.samples import Sample
+from django_healthkit_ingest.models import HealthSample
+from django_healthkit_ingest.pipeline.store.table import Moment, Row
 
-TABLE = "hki_stage"
-JSON_TEXT = ("metadata", "details")
-
-
-def stage(cursor: CursorWrapper, rows: Iterable[Row], *, using: str) -> str:
-    connection = connections[using]
-    fields = [sample_field(name) for name in STAGED]
-    columns = [*(connection.ops.quote_name(str(field.column)) for field in fields), MARK]
-    cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {TABLE} ({', '.join(columns)})")
-    cursor.execute(f"DELETE FROM {TABLE}")
-    prepare = [_as_is if field.name in JSON_TEXT else field.get_db_prep_value for field in fields] + [_as_is]
-    places = ", ".join("%s" for _ in columns)
-    cursor.executemany(
-        f"INSERT INTO {TABLE} ({', '.join(columns)}) VALUES ({places})",
-        [[one(value, connection) for one, value in zip(prepare, row, strict=True)] for row in rows],
-    )
-    return TABLE
+_TABLE = f'"{HealthSample._meta.db_table}"'
+# Instants are text, 2026-01-05 07:00:00.123456, in UTC: a tilde is greater than the full stop before the fraction.
+_NEIGHBOURS = (
+    f"SELECT id FROM {_TABLE} WHERE user_id = %s AND type_id = %s AND start >= %s AND start < %s || '~'"
+    ' AND substr("end", 1, 19) = %s AND uuid IS NOT NULL'
+)
 
 
-def read(field: str, column: str) -> str:
-    return column
+def insert(cursor: CursorWrapper, rows: Iterable[Row], *, fields: Sequence[Field[Any, Any]]) -> None:
+    columns = ", ".join(f'"{field.column}"' for field in fields)
+    places = ", ".join("%s" for _ in fields)
+    preparations = [(place, _preparation(field, cursor=cursor)) for place, field in enumerate(fields)]
+    needed = [(place, prepare) for place, prepare in preparations if prepare is not None]
+
+    def prepared(row: Row) -> list[Any]:
+        values = list(row)
+        for place, prepare in needed:
+            if values[place] is not None:
+                values[place] = prepare(values[place])
+        return values
+
+    cursor.executemany(f"INSERT INTO {_TABLE} ({columns}) VALUES ({places})", [prepared(row) for row in rows])
 
 
-def second(column: str) -> str:
-    """Instants are text, ``2026-01-05 07:00:00.123456``, in UTC."""
-    return f"substr({column}, 1, 19)"
+def unlike(
+    cursor: CursorWrapper, records: Sequence[Sample], *, user_id: Any
+) -> Iterable[tuple[int, int | None, int, int | None]]:
+    keys = [each.uuid.hex for each in records if each.uuid is not None]
+    places = ", ".join("%s" for _ in keys)
+    sql = f"SELECT uuid, id, rank, sync_version FROM {_TABLE} WHERE user_id = %s AND uuid IN ({places})"
+    cursor.execute(sql, [user_id, *keys])
+    found = {key: row for key, *row in cursor.fetchall()}
+    for place, (key, each) in enumerate(zip(keys, records, strict=True)):
+        row_id, rank, sync_version = found.get(key, (None, 0, None))
+        if row_id is None or (rank, sync_version) != (each.rank, each.sync_version):
+            yield place, row_id, rank, sync_version
 
 
-def next_second(column: str) -> str:
-    return f"substr({column}, 1, 19) || '~'"  # greater than the full stop before the fraction
+def neighbours(cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any) -> Iterable[int]:
+    prepare = cursor.db.ops.adapt_datetimefield_value
+    found: set[int] = set()
+    for type_id, start, end in moments:
+        second = prepare(start)
+        cursor.execute(_NEIGHBOURS, [user_id, type_id, second, second, prepare(end)])
+        found.update(key for (key,) in cursor.fetchall())
+    return found
 
 
-def _as_is(value: Any, connection: Any) -> Any:
-    return value
+def document(text: str) -> str:
+    return text
+
+
+def _preparation(field: Field[Any, Any], *, cursor: CursorWrapper) -> Callable[[Any], Any] | None:
+    """What Django would do to a value of the field's type; keys have been prepared, and all else is as it has to be."""
+    match field:
+        case UUIDField():
+            return lambda uuid: uuid.hex
+        case DateTimeField():
+            prepare: Callable[[Any], Any] = cursor.db.ops.adapt_datetimefield_value
+            return prepare
+    return None

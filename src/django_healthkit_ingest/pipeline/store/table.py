@@ -1,0 +1,223 @@
+"""The sample table as one user's merge sees it: what is there already, and rows that go in.
+
+Nothing is staged: who holds the user's lock may look first and write afterwards. What differs between databases is how
+many rows get in at once, and how a question about many records is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from uuid import UUID
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+from django.db.models import Field
+
+from django_healthkit_ingest.core import samples
+from django_healthkit_ingest.models import HealthSample, Membership, Tombstone
+
+ENGINES = {
+    "postgresql": "django_healthkit_ingest.pipeline.store.postgresql",
+    "sqlite": "django_healthkit_ingest.pipeline.store.sqlite",
+}
+
+COLUMNS = (
+    "user",
+    "batch",
+    "uuid",
+    "fingerprint",
+    "rank",
+    "type",
+    "start",
+    "end",
+    "value",
+    "category",
+    "raw_unit",
+    "time_zone",
+    "zone_basis",
+    "source",
+    "metadata",
+    "details",
+    "sync_version",
+    "sync_key",
+    "twin",
+    "fp_seq",
+)
+"""The fields of a ``Row``, in its order."""
+
+AT_ONCE = 5000
+"""Parameters of one statement; SQLite takes 32,766."""
+
+Row = tuple[Any, ...]
+Version = tuple[bool, int, int]
+"""Of two versions of one uuid the better one compares greater."""
+
+T = TypeVar("T")
+
+
+class Stored(NamedTuple):
+    """The row of a uuid, as far as a merge has to know it."""
+
+    id: int
+    version: Version
+
+
+class Moment(NamedTuple):
+    """What a record without uuid and one with it share if they are one sample."""
+
+    type_id: int
+    start: datetime
+    """A whole second, and so is ``end``."""
+    end: datetime
+
+
+class Engine(Protocol):
+    """What differs between databases."""
+
+    def insert(self, cursor: CursorWrapper, rows: Iterable[Row], *, fields: Sequence[Field[Any, Any]]) -> None:
+        """Write rows, as wide as ``fields``."""
+
+    def unlike(
+        self, cursor: CursorWrapper, records: Sequence[samples.Sample], *, user_id: Any
+    ) -> Iterable[tuple[int, int | None, int, int | None]]:
+        """Records whose uuid has no row of the user's, or one of another version: the record's place in ``records``,
+        and the row's key (None if there is none), rank and sync version."""
+
+    def neighbours(self, cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any) -> Iterable[int]:
+        """Keys of the user's rows with a uuid at these moments."""
+
+    def document(self, text: str) -> Any:
+        """A JSON text as ``insert`` wants it."""
+
+
+class SampleTable:
+    """One user's rows, and what is needed to write more of them; used under the user's lock."""
+
+    def __init__(
+        self,
+        cursor: CursorWrapper,
+        *,
+        user_id: Any,
+        batch_id: int,
+        using: str,
+        type_ids: Mapping[str, int],
+        source_ids: Mapping[samples.Source, int],
+    ) -> None:
+        connection = connections[using]
+        self._engine = engine_of(connection)
+        self._cursor = cursor
+        self._using = using
+        self._quote = connection.ops.quote_name
+        self._user = sample_field("user").get_db_prep_value(user_id, connection)
+        self._batch = batch_id
+        self._type_ids = type_ids
+        self._source_ids = source_ids
+        self._fields = [sample_field(name) for name in COLUMNS]
+
+    def gates(self) -> tuple[bool, bool, bool]:
+        """Whether the user has rows without uuid, tombstones, correlations with members: most have none."""
+        tables = ((HealthSample, " AND uuid IS NULL"), (Tombstone, ""), (Membership, ""))
+        exists = ", ".join(
+            f"EXISTS (SELECT 1 FROM {self._quote(model._meta.db_table)} WHERE user_id = %s{more})"
+            for model, more in tables
+        )
+        self._cursor.execute(f"SELECT {exists}", [self._user] * 3)
+        loose, dead, bound = self._cursor.fetchone()
+        return bool(loose), bool(dead), bool(bound)
+
+    def unlike(
+        self, records: Iterable[samples.Sample]
+    ) -> tuple[list[samples.Sample], list[tuple[samples.Sample, Stored]]]:
+        """Records whose uuid has no row, and those whose row holds another version. All others are duplicates."""
+        missing: list[samples.Sample] = []
+        others: list[tuple[samples.Sample, Stored]] = []
+        for part in slices(records):
+            for place, key, rank, sync_version in self._engine.unlike(self._cursor, part, user_id=self._user):
+                if key is None:
+                    missing.append(part[place])
+                else:
+                    others.append((part[place], Stored(key, version_of(rank, sync_version))))
+        return missing, others
+
+    def insert(self, records: Iterable[samples.Sample]) -> None:
+        """Records whose uuid has no row, those of one type and time side by side, as they will be read."""
+        by_time = sorted(records, key=lambda each: (each.identifier, each.start))
+        self.insert_rows([self.row(record) for record in by_time])
+
+    def insert_rows(self, rows: Sequence[Row]) -> None:
+        if rows:
+            self._engine.insert(self._cursor, rows, fields=self._fields)
+
+    def replace(self, records: Mapping[int, samples.Sample]) -> None:
+        """Another content for the rows of these keys, which they keep: clients and cursors hold them."""
+        if not records:
+            return
+        for part in slices(records):
+            HealthSample.objects.using(self._using).filter(pk__in=part)._raw_delete(self._using)
+        rows = ((key, *self.row(record)) for key, record in records.items())
+        self._engine.insert(self._cursor, rows, fields=[sample_field("id"), *self._fields])
+
+    def neighbours(self, moments: Iterable[Moment]) -> set[int]:
+        """Keys of rows with a uuid that share type, start and end second with a record without."""
+        found: set[int] = set()
+        for part in slices(set(moments)):
+            found.update(self._engine.neighbours(self._cursor, part, user_id=self._user))
+        return found
+
+    def moment(self, record: samples.Sample) -> Moment:
+        return moment(self._type_ids[record.identifier], record.start, record.end)
+
+    def row(self, record: samples.Sample, *, twin: UUID | None = None, fp_seq: int = 0) -> Row:
+        document = self._engine.document
+        return (
+            self._user,
+            self._batch,
+            record.uuid,
+            record.fingerprint,
+            record.rank,
+            self._type_ids[record.identifier],
+            record.start,
+            record.end,
+            record.value,
+            record.category,
+            record.unit,
+            record.time_zone,
+            record.zone_basis.value,
+            None if record.source is None else self._source_ids[record.source],
+            None if record.metadata is None else document(record.metadata),
+            None if record.details is None else document(record.details),
+            record.sync_version,
+            record.sync_key,
+            twin,
+            fp_seq,
+        )
+
+
+def moment(type_id: int, start: datetime, end: datetime) -> Moment:
+    return Moment(type_id, start.replace(microsecond=0), end.replace(microsecond=0))
+
+
+def version_of(rank: int, sync_version: int | None) -> Version:
+    """No sync version is below any."""
+    return sync_version is not None, sync_version or 0, rank
+
+
+def engine_of(connection: BaseDatabaseWrapper) -> Engine:
+    return cast("Engine", import_module(ENGINES[connection.vendor]))
+
+
+def sample_field(name: str) -> Field[Any, Any]:
+    field = HealthSample._meta.get_field(name)
+    assert isinstance(field, Field)
+    return field
+
+
+def slices(keys: Iterable[T]) -> Iterator[list[T]]:
+    """Parts that fit into one statement."""
+    every = list(keys)
+    for first in range(0, len(every), AT_ONCE):
+        yield every[first : first + AT_ONCE]

@@ -1,0 +1,91 @@
+"""The sample table as the merge sees it: how much of it a lookup reads, and what a row keeps that is replaced."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+
+from django_healthkit_ingest.models import HealthSample, database
+from django_healthkit_ingest.testing import flutter_body, healthkit_body, ingest
+from django_healthkit_ingest.testing.payloads import flutter_point, quantity
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+START = datetime(2026, 1, 5, 7, tzinfo=UTC)
+MANY = 3000
+
+
+@pytest.fixture
+def crowded(user: Any) -> Any:
+    """A user with many rows, of whom the planner knows nothing yet."""
+    moments = ((START + timedelta(seconds=7 * number)).isoformat() for number in range(MANY))
+    ingest(healthkit_body(*(quantity(start=moment) for moment in moments)), user=user)
+    return user
+
+
+def plans(body: bytes, *, user: Any, asking: str) -> str:
+    """How the database goes about those statements of an import that have this in them."""
+    connection = connections[database()]
+    with CaptureQueriesContext(connection) as queries:
+        ingest(body, user=user)
+    asked = [query["sql"] for query in queries if asking in query["sql"] and "healthsample" in query["sql"]]
+    assert asked
+    explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+    lines: list[Any] = []
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":  # a planner that is free to go another way takes it
+            cursor.execute("SET LOCAL enable_nestloop = off")
+        for sql in asked:
+            cursor.execute(f"{explain} {sql}")
+            lines += cursor.fetchall()
+    return "\n".join(str(line[-1]) for line in lines)
+
+
+def test_uuids_are_looked_up_by_their_index_however_many_rows_the_user_has(crowded: Any) -> None:
+    body = healthkit_body(*(quantity() for _ in range(1000)))
+
+    plan = plans(body, user=crowded, asking="sync_version FROM")
+
+    assert "hki_sample_uuid" in plan
+    assert any("user_id" in line and ("uuid = " in line or "uuid=?" in line) for line in plan.splitlines())
+
+
+def test_records_without_uuid_are_looked_up_by_type_and_second(crowded: Any) -> None:
+    points = [flutter_point(uuid=None, start=START + timedelta(seconds=7 * number)) for number in range(1000)]
+
+    plan = plans(flutter_body(*points), user=crowded, asking="uuid IS NOT NULL")
+
+    (line,) = {line for line in plan.splitlines() if "start" in line and "type_id" in line}
+    assert "user_id" in line
+    assert "hki_sample_uuid" not in plan
+
+
+def test_a_row_that_is_replaced_keeps_its_key(user: Any) -> None:
+    uuid = str(uuid4())
+    ingest(healthkit_body(quantity(uuid=uuid, value=60, metadata={"n": 0})), user=user)
+    rows = HealthSample.objects.using(database()).for_user(user)
+    first = rows.get()
+    contents = set()
+
+    for number in range(1, 30):
+        batch = ingest(healthkit_body(quantity(uuid=uuid, value=60, metadata={"n": number})), user=user)
+        row = rows.get()
+        assert row.pk == first.pk
+        assert (batch.updated, batch.duplicate) in {(1, 0), (0, 1)}
+        assert (row.batch_id == batch.pk) is bool(batch.updated)
+        contents.add(str(row.metadata))
+
+    assert 1 < len(contents) < 30
+
+
+def test_a_new_row_after_a_replaced_one_has_a_key_of_its_own(user: Any) -> None:
+    uuid = str(uuid4())
+    for number in range(30):
+        ingest(healthkit_body(quantity(uuid=uuid, metadata={"n": number}), quantity()), user=user)
+
+    assert HealthSample.objects.using(database()).for_user(user).count() == 31
