@@ -18,6 +18,7 @@ FINGERPRINT_VERSION = 1
 FIDELITY = 63 << 57
 """The bits of a rank that are its format's fidelity."""
 
+_QUANTITY = SampleKind.QUANTITY
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
@@ -44,7 +45,7 @@ def fingerprint(
     export prints 6 and converts units), a category's number (0 if it has none), a workout's activity, and empty for all
     else. Not unique: twins share it.
     """
-    if kind is SampleKind.QUANTITY:
+    if kind is _QUANTITY:
         content = f"{value + 0.0:.4g}" if value is not None else ""
     elif kind is SampleKind.CATEGORY:
         content = str(category or 0)
@@ -125,7 +126,9 @@ def rank(*, fidelity: int, normaliser_version: int, content_digest: bytes) -> in
 
     The better format, then the newer normaliser, then a digest, so that the winner never depends on what came first.
     """
-    return _highest_bits(fidelity, normaliser_version) | _low_bits(content_digest)
+    if len(content_digest) != 6:
+        raise ValueError("a content digest has 48 bits")
+    return _highest_bits(fidelity, normaliser_version) | int.from_bytes(content_digest)
 
 
 @lru_cache(maxsize=64)
@@ -133,12 +136,6 @@ def _highest_bits(fidelity: int, normaliser_version: int) -> int:
     if not 0 <= fidelity < 1 << 6 or not 0 <= normaliser_version < 1 << 9:
         raise ValueError("fidelity has 6 bits, the normaliser's version 9")
     return fidelity << 57 | normaliser_version << 48
-
-
-def _low_bits(content_digest: bytes) -> int:
-    if len(content_digest) != 6:
-        raise ValueError("a content digest has 48 bits")
-    return int.from_bytes(content_digest)
 
 
 def microseconds(instant: datetime) -> int:

@@ -77,6 +77,7 @@ def normalise(
     kind = None if sample_type is None else sample_type.kind
     own_zone = _own_zone(draft) if draft.metadata is not None or draft.time_zone is not None else None
     interval = read_interval(draft.start, draft.end, own_zone=own_zone, declared_zone=declared_zone)
+    first, last, time_zone, zone_basis = interval.start, interval.end, interval.time_zone, interval.zone_basis
     value: float | None = None
     category: int | None = None
     unit = details = digest = ""
@@ -94,14 +95,18 @@ def normalise(
         whole = read_object(record, field="", max_bytes=MAX_DETAILS_BYTES)
         details, digest = whole.text, whole.digest
     identifier = draft.type if sample_type is None else sample_type.identifier
-    start = end = microseconds(interval.start)
-    if interval.end is not interval.start:
-        end = microseconds(interval.end)
-    mark, version = _sync(draft) if draft.metadata is not None else (None, None)
-    noted = draft.metadata.digest if draft.metadata is not None else ""
+    start = end = microseconds(first)
+    if last is not first:
+        end = microseconds(last)
+    metadata = draft.metadata
+    mark = version = notes = None
+    noted = ""
+    if metadata is not None:
+        notes, noted = metadata.text, metadata.digest
+        mark, version = _sync(draft)
     # What content_digest() joins, written out: once per record the parts' tuple is dear.
     content = (
-        f"{identifier}\x1f{start}\x1f{end}\x1f{interval.time_zone}\x1f{interval.zone_basis}\x1f{value}\x1f{category}"
+        f"{identifier}\x1f{start}\x1f{end}\x1f{time_zone}\x1f{zone_basis}\x1f{value}\x1f{category}"
         f"\x1f{unit}\x1f{source_digits(draft.source)}\x1f{noted}\x1f{digest}"
     )
     if series:
@@ -117,15 +122,15 @@ def normalise(
             normaliser_version=reading_version(known=sample_type is not None),
             content_digest=digest_of(content),
         ),
-        start=interval.start,
-        end=interval.end,
-        time_zone=interval.time_zone,
-        zone_basis=interval.zone_basis,
+        start=first,
+        end=last,
+        time_zone=time_zone,
+        zone_basis=zone_basis,
         value=value,
         category=category,
         unit=unit,
         source=draft.source,
-        metadata=draft.metadata.text if draft.metadata is not None else None,
+        metadata=notes,
         details=details or None,
         kind=kind,
         sync_key=mark,

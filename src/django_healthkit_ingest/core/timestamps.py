@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
 
 from django_healthkit_ingest.core.rejections import rejection
 from django_healthkit_ingest.core.samples import ZoneBasis
@@ -21,11 +22,12 @@ _INSTANT = re.compile(rf"{_LOCAL}([Zz]|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)?")
 _ZONE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]{0,31}(?:/[A-Za-z0-9_+\-]{1,32}){0,2}")
 _NOT_CIVIL = ("localtime", "posixrules", "Factory", "posix/", "right/")
 """Found in zoneinfo directories, but the host's own zone, placeholders, or zones that count leap seconds."""
+_OFFSET = ZoneBasis.OFFSET
 _NO_OFFSET_KNOWN = frozenset({"Z", "z", "-00:00", "-0000", "-00"})
 """RFC 3339 section 4.3: UTC is known, the local offset is not."""
 
 
-class Interval(NamedTuple):
+class Interval(msgspec.Struct, frozen=True, gc=False):
     start: datetime
     end: datetime
     time_zone: str
@@ -63,15 +65,12 @@ def read_interval(
     end_before_start.
     """
     reading_zone = own_zone or declared_zone
-    first, offset = _read(start, field="start")
-    last = first
+    start_utc, offset = _read(start, reading_zone, field="start")
+    end_utc = start_utc
     if end is not None and end != start:
-        last, _ = _read(end, field="end")
-    start_utc = end_utc = _to_utc(first, reading_zone, field="start")
-    if last is not first:
-        end_utc = _to_utc(last, reading_zone, field="end")
-        if end_utc < start_utc and last.tzinfo is None:
-            end_utc = _to_utc(last.replace(fold=1), reading_zone, field="end")
+        end_utc, end_offset = _read(end, reading_zone, field="end")
+        if end_utc < start_utc and end_offset is None:
+            end_utc, _ = _read(end, reading_zone, field="end", fold=1)
         if end_utc < start_utc:
             raise rejection("end_before_start", field="end")
     if own_zone is not None:
@@ -80,13 +79,15 @@ def read_interval(
         return Interval(start_utc, end_utc, declared_zone.key, ZoneBasis.DECLARED)
     if offset is None or offset in _NO_OFFSET_KNOWN:
         return Interval(start_utc, end_utc, "", ZoneBasis.NONE)
-    return Interval(start_utc, end_utc, f"{offset[:3]}:{offset[3:].lstrip(':') or '00'}", ZoneBasis.OFFSET)
+    if len(offset) != 6:
+        offset = f"{offset[:3]}:{offset[3:].lstrip(':') or '00'}"
+    return Interval(start_utc, end_utc, offset, _OFFSET)
 
 
-def _read(value: str | datetime, *, field: str) -> tuple[datetime, str | None]:
-    """The time as it was written, and its offset as it was written (None: it is naive)."""
+def _read(value: str | datetime, zone: ZoneInfo | None, *, field: str, fold: int = 0) -> tuple[datetime, str | None]:
+    """The instant in UTC, and the offset as it was written (None: the time is naive and was read in ``zone``)."""
     if isinstance(value, datetime):
-        return value, _offset_text(value)
+        return _to_utc(value, zone, field=field, fold=fold), _offset_text(value)
     # How nearly all phones write it, 2026-01-05T08:00:00+01:00, told in half the time the pattern takes.
     if (
         len(value) == 25
@@ -102,9 +103,10 @@ def _read(value: str | datetime, *, field: str) -> tuple[datetime, str | None]:
     else:
         raise rejection("invalid_date", field=field)
     try:
-        return datetime.fromisoformat(value.upper() if offset == "z" else value), offset
+        time = datetime.fromisoformat(value.upper() if offset == "z" else value)
     except ValueError as error:
         raise rejection("invalid_date", field=field) from error
+    return _to_utc(time, zone, field=field, fold=fold), offset
 
 
 def _offset_text(value: datetime) -> str | None:
@@ -117,17 +119,15 @@ def _offset_text(value: datetime) -> str | None:
     return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
 
 
-def _to_utc(value: datetime, zone: ZoneInfo | None, *, field: str) -> datetime:
-    if value.tzinfo is UTC:
-        instant = value
-    else:
-        if value.tzinfo is None:
-            if zone is None:
-                raise rejection("naive_date", field=field)
-            value = value.replace(tzinfo=zone)
-        if value.year in (1, 9999):  # astimezone() overflows at the ends of the calendar
-            raise rejection("implausible_date", field=field)
+def _to_utc(value: datetime, zone: ZoneInfo | None, *, field: str, fold: int) -> datetime:
+    if value.tzinfo is None:
+        if zone is None:
+            raise rejection("naive_date", field=field)
+        value = value.replace(tzinfo=zone, fold=fold or value.fold)
+    try:
         instant = value.astimezone(UTC)
+    except OverflowError:  # at the ends of the calendar
+        raise rejection("implausible_date", field=field) from None
     if not EARLIEST <= instant < LATEST:
         raise rejection("implausible_date", field=field)
     return instant

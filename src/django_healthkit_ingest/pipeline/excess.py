@@ -24,11 +24,18 @@ REASON = "too_many_types"
 def without_excess(parsed: Iterable[Parsed], *, chunk: ImportChunk) -> list[Parsed]:
     """The records, those of too many unheard-of types rejected. No query unless there is an unknown type among them."""
     records = list(parsed)
-    unknown = {each.identifier for record in records for each in _typed(record) if not each.known}
+    unknown = {
+        each.identifier for record in records if not _is_plain(record) for each in _typed(record) if not each.known
+    }
     refused = _refused(unknown, chunk=chunk) if unknown else frozenset()
     if not refused:
         return records
     return [_judged(record, refused) for record in records]
+
+
+def _is_plain(record: Parsed) -> bool:
+    """One sample of a known type, as nearly all are."""
+    return isinstance(record, Sample) and record.known and not record.members
 
 
 def _typed(record: Parsed) -> Iterator[Sample | Statistic]:

@@ -86,30 +86,35 @@ class _Chunk:
     def __init__(self, parsed: Sequence[samples.Sample]) -> None:
         self.number = len(parsed)
         self.kept: dict[UUID, samples.Sample] = {}
-        self.records: set[UUID] = set()
-        """Uuids that are records of their own; all others are members of correlations only."""
         self.losers: list[samples.Sample] = []
         self.loose: list[samples.Sample] = []
         self.loose_members: list[samples.Sample] = []
         self.memberships: set[tuple[UUID, UUID]] = set()
-        for sample in parsed:
-            self._add(sample, self.loose)
-            if sample.uuid is not None:
-                self.records.add(sample.uuid)
-            for member in sample.members:
-                self._add(member, self.loose_members)
-                if member.uuid is not None and sample.uuid is not None:
-                    self.memberships.add((sample.uuid, member.uuid))
+        self._add(parsed, self.loose)
+        self.nested: set[UUID] = set()
+        """Uuids that are members of correlations only; all others are records of their own."""
+        correlations = [sample for sample in parsed if sample.members]
+        if correlations:
+            own = set(self.kept)
+            for sample in correlations:
+                self._add(sample.members, self.loose_members)
+                members = [member.uuid for member in sample.members if member.uuid is not None]
+                if sample.uuid is not None:
+                    self.memberships.update((sample.uuid, member) for member in members)
+            self.nested = self.kept.keys() - own
 
-    def _add(self, sample: samples.Sample, loose: list[samples.Sample]) -> None:
-        if sample.uuid is None:
-            loose.append(sample)
-            return
-        known = self.kept.setdefault(sample.uuid, sample)
-        if known is not sample:
-            better = _version(sample) > _version(known)
-            self.kept[sample.uuid] = sample if better else known
-            self.losers.append(known if better else sample)
+    def _add(self, parsed: Sequence[samples.Sample], loose: list[samples.Sample]) -> None:
+        for sample in parsed:
+            if sample.uuid is None:
+                loose.append(sample)
+            elif (known := self.kept.setdefault(sample.uuid, sample)) is not sample:
+                better = _version(sample) > _version(known)
+                self.kept[sample.uuid] = sample if better else known
+                self.losers.append(known if better else sample)
+
+    def records(self, several: Iterable[samples.Sample]) -> list[samples.Sample]:
+        """Those of them, all with a uuid, that are records of their own."""
+        return [each for each in several if each.uuid not in self.nested] if self.nested else list(several)
 
     def winner(self, loser: samples.Sample) -> samples.Sample:
         assert loser.uuid is not None
@@ -139,13 +144,13 @@ class _Merge:
         store_series(living, user_id=self._place.user_id, using=self._place.using)
         absorbed = adopted = 0
         if has_loose:
-            newcomers = [look(each) for each in missing if each.uuid in chunk.records]
+            newcomers = [look(each) for each in chunk.records(missing)]
             looks = {look(each) for each in (*chunk.kept.values(), *chunk.losers)} | self._graves.looks
             absorbed, adopted = absorb(table, looks, newcomers=newcomers, place=self._place)
         counted = Counted()
         if chunk.loose or chunk.loose_members:
             counted = count(table, chunk.loose, chunk.loose_members, place=self._place, recall=recall)
-        own = sum(each.uuid in chunk.records for each in missing)
+        own = len(chunk.records(missing))
         inserted = own + counted.inserted - adopted
         updated += counted.updated
         counted_otherwise = inserted + updated + adopted + self._superseded + self._buried
@@ -196,7 +201,7 @@ class _Merge:
         self._graves.remember_samples(gone)
         self._graves.bury(dead if reason is not None else marks, reason=reason or Reason.SUPERSEDED, marks=marks)
         self._dead |= dead
-        counted = len(dead & self._chunk.records)
+        counted = len(dead - self._chunk.nested)
         if reason is None:
             self._buried += counted
         else:
@@ -236,7 +241,7 @@ class _Merge:
         better = {row.id: sample for sample, row in others if _version(sample) > row.version}
         self._remember_changed({row.id: sample for sample, row in others}, better=better.keys())
         self._table.replace(better)
-        return sum(sample.uuid in self._chunk.records for sample in better.values())
+        return len(self._chunk.records(better.values()))
 
     def _remember_changed(self, differing: Mapping[int, samples.Sample], *, better: Collection[int]) -> None:
         """A uuid that was seen looking two ways is known by both: the version that loses is remembered."""

@@ -6,9 +6,11 @@ many rows get in at once, and how a question about many records is asked.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 from uuid import UUID
 
@@ -51,6 +53,8 @@ COLUMNS = (
 
 AT_ONCE = 5000
 """Parameters of one statement; SQLite takes 32,766."""
+
+_start = attrgetter("start")
 
 Row = tuple[Any, ...]
 Version = tuple[bool, int, int]
@@ -145,8 +149,12 @@ class SampleTable:
 
     def insert(self, records: Iterable[samples.Sample]) -> None:
         """Records whose uuid has no row, those of one type and time side by side, as they will be read."""
-        by_time = sorted(records, key=lambda each: (each.identifier, each.start))
-        self.insert_rows([self.row(record) for record in by_time])
+        by_type: dict[str, list[samples.Sample]] = defaultdict(list)
+        for record in records:
+            by_type[record.identifier].append(record)
+        for equals in by_type.values():
+            equals.sort(key=_start)
+        self.insert_rows([self.row(record) for equals in by_type.values() for record in equals])
 
     def insert_rows(self, rows: Sequence[Row]) -> None:
         if rows:
