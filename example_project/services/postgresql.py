@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,19 +46,34 @@ def postgresql(*, durable: bool = False) -> Iterator[Postgres]:
     if url := os.environ.get("DATABASE_URL"):
         yield Postgres(url=url, origin="environment")
         return
+    with own_postgresql(durable=durable) as server:
+        yield server
+
+
+@contextmanager
+def own_postgresql(*, durable: bool = False, settings: Mapping[str, str] | None = None) -> Iterator[Postgres]:
+    """A server of our own, whatever the environment says. Raises ServiceFailed."""
     binaries = find_binaries()
     account = unprivileged_account()
     password = secrets.token_urlsafe(24)
 
     def launch(port: int) -> Supervised:
-        return start_server(binaries, account=account, port=port, password=password, durable=durable)
+        return start_server(binaries, account=account, port=port, password=password, durable=durable, settings=settings)
 
     server, port = listen(launch, ready=is_ready)
     with server:
         yield Postgres(url=f"postgres://postgres:{password}@127.0.0.1:{port}/postgres", origin=binaries.origin)
 
 
-def start_server(binaries: Binaries, *, account: Account | None, port: int, password: str, durable: bool) -> Supervised:
+def start_server(
+    binaries: Binaries,
+    *,
+    account: Account | None,
+    port: int,
+    password: str,
+    durable: bool,
+    settings: Mapping[str, str] | None = None,
+) -> Supervised:
     folder = new_folder(account)
     binaries = reachable(binaries, folder=folder, account=account)
     password_file = folder / "password"
@@ -78,7 +93,8 @@ def start_server(binaries: Binaries, *, account: Account | None, port: int, pass
         *([] if durable else ["--no-sync"]),
     ]
     # No unix socket: its path would be too long below some temporary folders, and TCP is what hosts use.
-    options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", **({} if durable else UNSAFE_AND_FAST)}
+    options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
+    options |= {**({} if durable else UNSAFE_AND_FAST), **(settings or {})}
     postgres: list[str | Path] = [binaries.postgres, "-D", data, "-p", str(port)]
     for name, value in options.items():
         postgres += ["-c", f"{name}={value}"]

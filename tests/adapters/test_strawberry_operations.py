@@ -389,8 +389,8 @@ def test_lists_take_as_many_queries_for_many_rows(app: Client, user: Any, many: 
         }.items()
     }
 
-    # Some of the imports are not finished, which takes three more for all of them.
-    assert told == {"imports": 5, "samples": 2, "statistics": 2, "sources": 1, "devices": 1, "types": 0}
+    # Samples: the type, the rows, their sources. Some of the imports are not finished: three more for all of them.
+    assert told == {"imports": 5, "samples": 3, "statistics": 2, "sources": 1, "devices": 1, "types": 0}
 
 
 def statements(app: Client, query: str) -> list[str]:

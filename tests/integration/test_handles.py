@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_healthkit_ingest.pipeline.handles import seal, unseal
+from django_healthkit_ingest.pipeline.handles import seal, seal_each, unseal
 
 KEYS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
 
@@ -12,6 +12,11 @@ KEYS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
 @given(st.lists(KEYS, min_size=1, max_size=3))
 def test_a_handle_opens_again(numbers: list[int]) -> None:
     assert unseal(seal(*numbers, scope="sample:1"), scope="sample:1") == tuple(numbers)
+
+
+@given(st.lists(KEYS, max_size=5))
+def test_many_are_sealed_as_each_would_be(numbers: list[int]) -> None:
+    assert seal_each(numbers, scope="sample:1") == [seal(number, scope="sample:1") for number in numbers]
 
 
 def test_a_handle_is_of_one_scope() -> None:

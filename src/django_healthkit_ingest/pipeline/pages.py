@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from django.db import models
 from django.db.models import Q
 
 from django_healthkit_ingest.exceptions import InvalidQuery
-from django_healthkit_ingest.pipeline.handles import seal, unseal
+from django_healthkit_ingest.pipeline.handles import sealer, unseal
 
 MAX_SIZE = 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,7 +19,7 @@ _FORWARD, _BACKWARD = 0, 1
 
 Row = TypeVar("Row")
 Shown = TypeVar("Shown")
-_Model = TypeVar("_Model", bound=models.Model)
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,8 @@ class Order:
     field: str | None = None
     descending: bool = False
 
-    def place(self, row: models.Model) -> tuple[int, ...]:
+    def place(self, row: Any) -> tuple[int, ...]:
+        """Of a model's row, or of a named tuple of its values."""
         if self.field is None:
             return (row.pk,)
         return (_microseconds(getattr(row, self.field)), row.pk)
@@ -64,10 +65,11 @@ class Order:
 
 
 def read_page(
-    rows: models.QuerySet[_Model], *, order: Order, cursor: str | None, size: int, scope: str
-) -> Page[_Model]:
-    """One query, one row more than shown. ``scope`` names the list and its user: a cursor fits no other.
+    rows: models.QuerySet[Any, _Found], *, order: Order, cursor: str | None, size: int, scope: str
+) -> Page[_Found]:
+    """One query, one row more than shown; of models, or of named tuples that have ``pk`` and the order's field.
 
+    ``scope`` names the list and its user: a cursor fits no other.
     Raises InvalidQuery for a size outside 1 to MAX_SIZE and a cursor that is not this list's.
     """
     if not 1 <= size <= MAX_SIZE:
@@ -80,15 +82,34 @@ def read_page(
     has_more, found = len(found) > size, found[:size]
     if backward:
         found.reverse()
-    places = [order.place(row) for row in found]
+    seal = sealer(scope=scope)
     has_next = bool(found) and (has_more or backward)
     has_previous = bool(found) and (has_more if backward else cursor is not None)
     return Page(
         rows=found,
-        cursors=[seal(_FORWARD, *each, scope=scope) for each in places],
-        next=seal(_FORWARD, *places[-1], scope=scope) if has_next else None,
-        previous=seal(_BACKWARD, *places[0], scope=scope) if has_previous else None,
+        cursors=_Cursors(found, order=order, seal=seal),
+        next=seal(_FORWARD, *order.place(found[-1])) if has_next else None,
+        previous=seal(_BACKWARD, *order.place(found[0])) if has_previous else None,
     )
+
+
+class _Cursors(Sequence[str]):
+    """Of each row, made when it is asked for: only GraphQL does."""
+
+    def __init__(self, rows: Sequence[Any], *, order: Order, seal: Callable[..., str]) -> None:
+        self._rows, self._order, self._seal = rows, order, seal
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return _Cursors(self._rows[index], order=self._order, seal=self._seal)
+        return self._seal(_FORWARD, *self._order.place(self._rows[index]))
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 def _read(cursor: str | None, *, order: Order, scope: str) -> tuple[int, ...]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db.models import Q
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
 
 from django_healthkit_ingest.conf import canonical, get_registry
 from django_healthkit_ingest.core.encodings import decompress
 from django_healthkit_ingest.core.states import FINAL
 from django_healthkit_ingest.exceptions import InvalidQuery, NotFound
 from django_healthkit_ingest.models import HealthSample, ImportBatch, SampleSeries, Source, TypeIdentifier, database
-from django_healthkit_ingest.pipeline.handles import seal, unseal
+from django_healthkit_ingest.pipeline.handles import seal, seal_each, unseal
 from django_healthkit_ingest.pipeline.owned import owned
 from django_healthkit_ingest.pipeline.pages import Order, Page, read_page, scope_of
 from django_healthkit_ingest.pipeline.sources import SourceView, show_source
@@ -30,8 +30,14 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 """Nothing was imported before; a client that wants everything may ask since year 1, before which there is no minute."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleView:
+_SHOWN = (
+    *("pk", "uuid", "start", "end", "time_zone", "value", "raw_unit", "category", "source_id"),
+    # As text: msgspec reads it in a fifth of the time that Django's field takes.
+    *(Cast(name, TextField()) for name in ("metadata", "details")),
+)
+
+
+class SampleView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One sample. ``value`` is in ``unit``, the type's canonical one unless the type is unknown."""
 
     id: str
@@ -83,8 +89,8 @@ def list_samples(
     scope = scope_of(
         "samples", user=user, type=canonical(type), start=start, end=end, source=source, since=updated_since
     )
-    page = read_page(rows, order=BY_START, cursor=cursor, size=size, scope=scope)
-    return page.of([show_sample(row) for row in page.rows])
+    page = read_page(rows.values_list(*_SHOWN, named=True), order=BY_START, cursor=cursor, size=size, scope=scope)
+    return page.of(_show_all(page.rows, user=user, identifier=canonical(type)))
 
 
 def filter_readings(
@@ -162,6 +168,41 @@ def show_sample(row: HealthSample) -> SampleView:
         details=row.details,
         source=show_source(row.source) if row.source is not None else None,
     )
+
+
+def _show_all(rows: Sequence[Any], *, user: Any, identifier: str) -> list[SampleView]:
+    """What ``show_sample`` makes of models, of a list's columns: most of a list's time went into making models."""
+    known = get_registry().get(identifier)
+    unit, names = (known.canonical_unit, known.category_values) if known is not None else ("", {})
+    sources = _sources_of(rows, user=user)
+    ids = seal_each((row.pk for row in rows), scope=_scope(user.pk))
+    read_json = msgspec.json.decode
+    return [
+        SampleView(
+            id=sealed,
+            uuid=uuid,
+            type=identifier,
+            start=start,
+            end=end,
+            time_zone=time_zone,
+            value=value,
+            unit=raw_unit or unit,
+            category=category,
+            category_name=names.get(category) if category is not None else None,
+            metadata=read_json(metadata) if metadata is not None else None,
+            details=read_json(details) if details is not None else None,
+            source=sources.get(source_id),
+        )
+        for sealed, (_, uuid, start, end, time_zone, value, raw_unit, category, source_id, metadata, details) in zip(
+            ids, rows, strict=True
+        )
+    ]
+
+
+def _sources_of(rows: Iterable[Any], *, user: Any) -> Mapping[int | None, SourceView]:
+    """By key: many rows share few sources, which come in a query of their own."""
+    keys = {row.source_id for row in rows} - {None}
+    return {each.pk: show_source(each) for each in owned(Source, user=user).filter(pk__in=keys)} if keys else {}
 
 
 def _scope(user_id: Any) -> str:
