@@ -8,7 +8,7 @@ comes back, and rows and traces are memory enough.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -19,7 +19,7 @@ from django_healthkit_ingest.core.twins import Classes, Likeness, best_by_ordina
 from django_healthkit_ingest.models import HealthSample, Tally, Trace
 from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
 from django_healthkit_ingest.pipeline.store.series import drop_series, store_series
-from django_healthkit_ingest.pipeline.store.table import Moment, Row, SampleTable, moment, slices
+from django_healthkit_ingest.pipeline.store.table import Look, Moment, Row, SampleTable, moment, slices
 
 Recall = Callable[[Sequence[int]], Iterable[samples.Sample]]
 """The records of other chunks of the batch, by the chunks' keys; what is purged is left out."""
@@ -88,6 +88,66 @@ def count(
     """
     own = [*records, *members]
     looks = {id(each): look(each) for each in own}
+    twins = {each.twin for each in looks.values()}
+    alone = _alone(table, own, looks=looks, place=place)
+    counted = Counted()
+    if alone:
+        records, others = _parted(records, alone)
+        members, inside = _parted(members, alone)
+        counted = Counted(inserted=len(others), inserted_members=len(inside))
+        new = [*others, *inside]
+        table.insert_rows([table.row(each, twin=looks[id(each)].twin) for each in new])
+        store_series((each for each in new if each.series), user_id=place.user_id, using=place.using)
+    if records or members:
+        more = _count(table, records, members, looks=looks, place=place, recall=recall)
+        counted.inserted += more.inserted
+        counted.updated += more.updated
+        counted.inserted_members += more.inserted_members
+    _write_tallies(table, twins, place=place)
+    return counted
+
+
+def _parted(records: Sequence[samples.Sample], alone: Set[int]) -> tuple[list[samples.Sample], list[samples.Sample]]:
+    return [each for each in records if id(each) not in alone], [each for each in records if id(each) in alone]
+
+
+def _alone(
+    table: SampleTable, own: Sequence[samples.Sample], *, looks: Mapping[int, Likeness], place: Place
+) -> set[int]:
+    """Records, by ``id``, that nothing resembles: neither another one here, nor in the batch, nor a row or a trace.
+
+    Each of them is one row, whatever else is counted.
+    """
+    numbers = Counter(looks[id(each)].twin for each in own)
+    candidates = [each for each in own if numbers[looks[id(each)].twin] == 1]
+    asked = [_asked(table, each, twin=looks[id(each)].twin) for each in candidates]
+    like = table.resembled(asked, chunk_id=None if place.only_chunk else place.chunk_id)
+    return {id(each) for number, each in enumerate(candidates) if number not in like}
+
+
+def _asked(table: SampleTable, record: samples.Sample, *, twin: UUID) -> Look:
+    return Look(twin=twin, unread=_unread_twin(record) or twin, moment=table.moment(record))
+
+
+def _unread_twin(record: samples.Sample) -> UUID | None:
+    """The twin key of the row that the record left while its type was not known."""
+    if not record.known or record.details is not None:
+        return None
+    times = {"start": record.start, "end": record.end}
+    return twin_key(identifier=record.identifier, kind=None, category=None, **times)
+
+
+def _count(
+    table: SampleTable,
+    records: Sequence[samples.Sample],
+    members: Sequence[samples.Sample],
+    *,
+    looks: dict[int, Likeness],
+    place: Place,
+    recall: Recall,
+) -> Counted:
+    own = [*records, *members]
+    looks = {id(each): looks[id(each)] for each in own}
     elsewhere = _recall({each.twin for each in looks.values()}, place=place, recall=recall)
     everything = [[*records, *elsewhere[False]], [*members, *elsewhere[True]]]
     looks |= {id(each): look(each) for group in elsewhere.values() for each in group}
@@ -95,7 +155,6 @@ def count(
     gone = {row.pk for row in outgrown}
     rows = [row for row in _rows_like(looks.values(), place=place) if row.pk not in gone]
     state = _State(rows, table.neighbours(map(table.moment, own)), more=looks.values(), place=place)
-    _write_tallies({looks[id(each)].twin for each in own}, place=place)
 
     mine = {state.classes.of(looks[id(each)]) for each in own}
     groups: dict[int, list[list[samples.Sample]]] = defaultdict(list)
@@ -173,11 +232,7 @@ def _outgrown(own: Sequence[samples.Sample], *, place: Place) -> list[HealthSamp
 
     Read with what is known now the record is of another class, and nothing else would say that it is the same one.
     """
-    numbers: Counter[UUID] = Counter()
-    for each in own:
-        if each.known and each.details is None:
-            times = {"start": each.start, "end": each.end}
-            numbers[twin_key(identifier=each.identifier, kind=None, category=None, **times)] += 1
+    numbers = Counter(twin for each in own if (twin := _unread_twin(each)) is not None)
     unread = _rows(place).filter(uuid__isnull=True, batch_id=place.batch_id, details__isnull=False).order_by("pk")
     found: list[HealthSample] = []
     for part in slices(numbers):
@@ -221,14 +276,16 @@ def _recall(twins: Iterable[UUID], *, place: Place, recall: Recall) -> Mapping[b
     return found
 
 
-def _write_tallies(twins: Iterable[UUID], *, place: Place) -> None:
+def _number(twin: UUID) -> int:
+    return twin.int
+
+
+def _write_tallies(table: SampleTable, twins: Iterable[UUID], *, place: Place) -> None:
     """Replaced and not added to, so that a chunk may run again."""
     if place.only_chunk:
         return
-    rows = Tally.objects.using(place.using)
-    rows.filter(chunk_id=place.chunk_id)._raw_delete(place.using)
-    mine = {"user_id": place.user_id, "batch_id": place.batch_id, "chunk_id": place.chunk_id}
-    rows.bulk_create([Tally(**mine, twin=twin) for twin in sorted(twins)], batch_size=1000)
+    Tally.objects.using(place.using).filter(chunk_id=place.chunk_id)._raw_delete(place.using)
+    table.insert_tallies(sorted(twins, key=_number), chunk_id=place.chunk_id)
 
 
 def _delete(rows: Sequence[HealthSample], *, place: Place) -> None:

@@ -15,8 +15,8 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import Field
 
 from django_healthkit_ingest.core.samples import Sample
-from django_healthkit_ingest.models import HealthSample
-from django_healthkit_ingest.pipeline.store.table import Moment, Row
+from django_healthkit_ingest.models import HealthSample, Tally, Trace
+from django_healthkit_ingest.pipeline.store.table import Look, Moment, Row
 
 _TABLE = f'"{HealthSample._meta.db_table}"'
 _JSONB_VERSION = b"\x01"
@@ -37,9 +37,35 @@ _NEIGHBOURS = (
 )
 
 
+_TALLIES, _TRACES = f'"{Tally._meta.db_table}"', f'"{Trace._meta.db_table}"'
+_HAS = (
+    f"SELECT EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = %s AND uuid IS NULL),"
+    f" EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = %s AND uuid IS NOT NULL),"
+    f" EXISTS (SELECT 1 FROM {_TALLIES} WHERE batch_id = %s),"
+    f" EXISTS (SELECT 1 FROM {_TRACES} WHERE user_id = %s)"
+)
+_RESEMBLED = (
+    "SELECT w.n - 1 FROM unnest(%s::uuid[], %s::uuid[], %s::int4[], %s::timestamptz[], %s::timestamptz[])"
+    " WITH ORDINALITY AS w (twin, unread, type_id, first, last, n) WHERE "
+)
+_LIKE_ROW = f"EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = %s AND twin = w.twin AND uuid IS NULL OFFSET 0)"
+_LIKE_UNREAD = (
+    f"EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = %s AND twin = w.unread AND uuid IS NULL"
+    " AND batch_id = %s AND details IS NOT NULL OFFSET 0)"
+)
+_LIKE_TALLY = f"EXISTS (SELECT 1 FROM {_TALLIES} WHERE batch_id = %s AND twin = w.twin AND chunk_id <> %s OFFSET 0)"
+_LIKE_TRACE = f"EXISTS (SELECT 1 FROM {_TRACES} WHERE user_id = %s AND twin = w.twin OFFSET 0)"
+_LIKE_NEIGHBOUR = (
+    f"EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = %s AND type_id = w.type_id"
+    " AND start >= w.first AND start < w.first + interval '1 second'"
+    """ AND date_trunc('second', "end") = w.last AND uuid IS NOT NULL OFFSET 0)"""
+)
+
+
 def insert(cursor: CursorWrapper, rows: Iterable[Row], *, fields: Sequence[Field[Any, Any]]) -> None:
     columns = ", ".join(f'"{field.column}"' for field in fields)
-    with cursor.copy(f"COPY {_TABLE} ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
+    table = cursor.db.ops.quote_name(fields[0].model._meta.db_table)
+    with cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
         copy.set_types(kinds(fields, cursor=cursor))
         for row in rows:
             copy.write_row(row)
@@ -59,6 +85,38 @@ def neighbours(cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any
     types, starts, ends = zip(*moments, strict=True)
     cursor.execute(_NEIGHBOURS, [list(types), list(starts), list(ends), user_id])
     return [key for (key,) in cursor.fetchall()]
+
+
+def resembled(
+    cursor: CursorWrapper, looks: Sequence[Look], *, user_id: Any, batch_id: int, chunk_id: int | None
+) -> Iterable[int]:
+    cursor.execute(_HAS, [user_id, user_id, batch_id, user_id])
+    has_loose, has_uuids, has_tallies, has_traces = cursor.fetchone()
+    tests: list[str] = []
+    values: list[Any] = []
+    if has_loose:
+        tests += [_LIKE_ROW, _LIKE_UNREAD]
+        values += [user_id, user_id, batch_id]
+    if has_tallies and chunk_id is not None:
+        tests.append(_LIKE_TALLY)
+        values += [batch_id, chunk_id]
+    if has_traces:
+        tests.append(_LIKE_TRACE)
+        values.append(user_id)
+    if has_uuids:
+        tests.append(_LIKE_NEIGHBOUR)
+        values.append(user_id)
+    if not tests:
+        return []
+    arrays = [
+        _array([look.twin.hex for look in looks]),
+        _array([look.unread.hex for look in looks]),
+        _array([look.moment.type_id for look in looks]),
+        _array([f'"{look.moment.start}"' for look in looks]),
+        _array([f'"{look.moment.end}"' for look in looks]),
+    ]
+    cursor.execute(_RESEMBLED + " OR ".join(tests), [*arrays, *values])
+    return [place for (place,) in cursor.fetchall()]
 
 
 def _array(values: Iterable[str | int | None]) -> str:

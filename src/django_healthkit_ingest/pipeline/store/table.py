@@ -17,10 +17,10 @@ from uuid import UUID
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Field
+from django.db.models import Field, Model
 
 from django_healthkit_ingest.core import samples
-from django_healthkit_ingest.models import HealthSample, Membership, Tombstone
+from django_healthkit_ingest.models import HealthSample, Membership, Tally, Tombstone
 
 ENGINES = {
     "postgresql": "django_healthkit_ingest.pipeline.store.postgresql",
@@ -79,11 +79,20 @@ class Moment(NamedTuple):
     end: datetime
 
 
+class Look(NamedTuple):
+    """What a record without uuid may be recognised by: what it may be a copy of has one of these, too."""
+
+    twin: UUID
+    unread: UUID
+    """The twin key it had while its type was not known; its own one if that was never so."""
+    moment: Moment
+
+
 class Engine(Protocol):
     """What differs between databases."""
 
     def insert(self, cursor: CursorWrapper, rows: Iterable[Row], *, fields: Sequence[Field[Any, Any]]) -> None:
-        """Write rows, as wide as ``fields``."""
+        """Write rows of the fields' model, as wide as ``fields``."""
 
     def unlike(
         self, cursor: CursorWrapper, records: Sequence[samples.Sample], *, user_id: Any
@@ -93,6 +102,17 @@ class Engine(Protocol):
 
     def neighbours(self, cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any) -> Iterable[int]:
         """Keys of the user's rows with a uuid at these moments."""
+
+    def resembled(
+        self,
+        cursor: CursorWrapper,
+        looks: Sequence[Look],
+        *,
+        user_id: Any,
+        batch_id: int,
+        chunk_id: int | None,
+    ) -> Iterable[int]:
+        """Places in ``looks`` of those that a row, a trace or the batch's other chunks may know; it may name more."""
 
     def document(self, text: str) -> Any:
         """A JSON text as ``insert`` wants it."""
@@ -176,6 +196,23 @@ class SampleTable:
             found.update(self._engine.neighbours(self._cursor, part, user_id=self._user))
         return found
 
+    def resembled(self, looks: Sequence[Look], *, chunk_id: int | None) -> set[int]:
+        """Places of those that a row, a trace or a record of another chunk than this one of the batch may resemble."""
+        found: set[int] = set()
+        first = 0
+        for part in slices(looks):
+            places = self._engine.resembled(
+                self._cursor, part, user_id=self._user, batch_id=self._batch, chunk_id=chunk_id
+            )
+            found.update(first + place for place in places)
+            first += len(part)
+        return found
+
+    def insert_tallies(self, twins: Sequence[UUID], *, chunk_id: int) -> None:
+        rows = [(self._user, self._batch, chunk_id, twin) for twin in twins]
+        fields = [field_of(Tally, name) for name in ("user", "batch", "chunk", "twin")]
+        self._engine.insert(self._cursor, rows, fields=fields)
+
     def moment(self, record: samples.Sample) -> Moment:
         return moment(self._type_ids[record.identifier], record.start, record.end)
 
@@ -219,7 +256,11 @@ def engine_of(connection: BaseDatabaseWrapper) -> Engine:
 
 
 def sample_field(name: str) -> Field[Any, Any]:
-    field = HealthSample._meta.get_field(name)
+    return field_of(HealthSample, name)
+
+
+def field_of(model: type[Model], name: str) -> Field[Any, Any]:
+    field = model._meta.get_field(name)
     assert isinstance(field, Field)
     return field
 
