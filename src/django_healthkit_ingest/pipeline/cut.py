@@ -14,10 +14,11 @@ from django_healthkit_ingest.core.formats.envelope import join
 from django_healthkit_ingest.core.samples import Section
 from django_healthkit_ingest.models import ImportBatch, ImportChunk, ImportUpload, database
 from django_healthkit_ingest.pipeline.failures import LostClaim
+from django_healthkit_ingest.pipeline.statements import insert_chunks
 from django_healthkit_ingest.queues import lease
 
-HELD_BYTES = 8 * 2**20
-"""Compressed payloads held in memory before they are committed."""
+HELD_BYTES = 2**20
+"""Compressed payloads held in memory before they are committed; the statement that writes them has copies of them."""
 
 HELD_SECONDS = 1.0
 """How long workers wait for the next chunks of a slow file, and what a crash makes the next run read again."""
@@ -83,7 +84,7 @@ class Cut:
             if not mine.advance(claim_no=claim_no, position=self.position, lease_until=now + lease()):
                 raise LostClaim
             batches.grow(received=sum(chunk.received for chunk in self.chunks), chunks=len(self.chunks))
-            ImportChunk.objects.using(using).bulk_create(self.chunks)
+            insert_chunks(self.chunks, using=using)
             if is_last:
                 mine.end(claim_no=claim_no, now=now)
                 batches.end_split()

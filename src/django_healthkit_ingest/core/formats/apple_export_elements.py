@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 from xml.parsers.expat import ExpatError, ParserCreate
 
@@ -42,31 +43,36 @@ class Pass(msgspec.Struct, frozen=True, gc=False):
     too_large: bool
     closed: bool
     """``</HealthData>`` was there."""
+    paused: bool
+    """Nothing is wrong, and somebody else can read on at ``rest``."""
 
 
 class _TooLarge(Exception):
     pass
 
 
-def read_elements(block: bytes, *, start: int, base: int) -> Pass:
+def read_elements(block: bytes, *, start: int, base: int, pause: Callable[[bytes, int], bool] | None = None) -> Pass:
     """``block[start:]`` begins between two elements of the top level; ``base`` is the place of ``block`` in the file.
+    It is read to its end, or to the end of an element where ``pause`` says so, which is not asked at each of them.
 
     An element becomes ``{"element": its name, ..its attributes.., "metadata": {..}, "children": [..]}``. Text between
     tags is left out, for Apple writes none. No entity is declared, so none is ever expanded.
     """
     reading = _Reading(start=start, base=base)
     at, size = start, _FIRST_PIECE
-    while at < len(block) and not reading.failed and not reading.closed:
+    rest = start
+    paused = False
+    while at < len(block) and reading.goes_on() and not paused:
         reading.feed(block[at : at + size])
         at += size
         size *= 2
+        if reading.last is not None and reading.last >= rest:
+            tag = _TAG.match(block, reading.last)
+            rest = tag.end() if tag is not None else reading.last
+            paused = pause is not None and reading.goes_on() and pause(block, rest)
     reading.close()
-    rest = start
-    if reading.last is not None:
-        tag = _TAG.match(block, reading.last)
-        rest = tag.end() if tag is not None else reading.last
     open_at = reading.begins[-1] if reading.stack else None
-    return Pass(reading.elements, rest, open_at, reading.failed, reading.too_large, reading.closed)
+    return Pass(reading.elements, rest, open_at, reading.failed, reading.too_large, reading.closed, paused)
 
 
 class _Reading:
@@ -89,6 +95,9 @@ class _Reading:
         parser.Parse(_ROOT)
         parser.StartElementHandler = self._on_start
         parser.EndElementHandler = self._on_end
+
+    def goes_on(self) -> bool:
+        return not self.failed and not self.closed
 
     def feed(self, piece: bytes) -> None:
         try:

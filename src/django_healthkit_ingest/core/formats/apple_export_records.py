@@ -46,9 +46,13 @@ _WIRE_NAMES = {
     "device.udi": "device",
 }
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DAY_LENGTH = len("2026-01-01")
 _POINTER = re.compile(r"(<<HKDevice: )0x[0-9a-fA-F]+>")
 _POINTER_BYTES = re.compile(rb"(<<HKDevice: )0x[0-9a-fA-F]+>")
 _PRODUCT = re.compile(r"[A-Za-z]+[0-9]+,[0-9]+")
+
+_SourceKey = tuple[str, str, str, str]
+"""Element, name, version and device as they are on the wire."""
 
 
 class _WireElement(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
@@ -84,7 +88,9 @@ def record_reader(
 ) -> Callable[[int, msgspec.Raw], Sample | Statistics]:
     """Reads one raw record; raises RecordRejected with the export's name for the field."""
     metadata = Remembered(read_metadata)
-    sources = Remembered(_read_source)
+    folded = Remembered(_read_source)
+    # By what is on the wire first, for folding costs more than looking up.
+    sources: Remembered[_SourceKey, Source | None] = Remembered(lambda key: folded[_folded(key)])
 
     def read_whole(type_name: str, start: Any, record: bytes) -> Any:
         draft = StatisticDraft(type=type_name, aggregation=WHOLE, start=start, record=record)
@@ -131,28 +137,27 @@ def record_reader(
         identifier = _identifier(wire, raw)
         sample_type = registry.get(identifier)
         kind = None if sample_type is None else sample_type.kind
-        category, value = _category(wire, sample_type), _value(wire, kind)
+        category = None if kind is SampleKind.QUANTITY else _category(wire, sample_type)
+        value = _value(wire, kind)
         members: tuple[Sample, ...] = ()
         series: tuple[Series, ...] = ()
-        record = bytes(raw)
-        if wire.children != NULL:
+        record: bytes | msgspec.Raw = raw
+        if wire.children is not NULL and wire.children != NULL:
             children = decoded(RAWS, wire.children, field="children")
-            series, record = take_series(wire.element, record, children)
+            series, record = take_series(wire.element, bytes(raw), children)
             if wire.element in _WITH_MEMBERS:
                 members = tuple(read_members(index, children, strict=wire.element == "Correlation"))
-        if kind not in (SampleKind.QUANTITY, SampleKind.CATEGORY):
-            record = _POINTER_BYTES.sub(rb"\g<1>0x0>", record)
+        if kind is not SampleKind.QUANTITY and kind is not SampleKind.CATEGORY:
+            record = _POINTER_BYTES.sub(rb"\g<1>0x0>", bytes(record))
         draft = Draft(
             type=identifier,
-            start=_read_start(_start(wire), declared_zone),
+            start=_read_start(wire, declared_zone),
             end=read_date(wire.end_date) if wire.end_date else None,
             value=value,
             unit=wire.unit if value is not None else None,
             category=category,
-            source=sources[
-                wire.element, wire.source_name, wire.source_version, _POINTER.sub(r"\g<1>0x0>", wire.device)
-            ],
-            metadata=metadata[bytes(wire.metadata)],
+            source=sources[wire.element, wire.source_name, wire.source_version, wire.device],
+            metadata=None if wire.metadata is NULL else metadata[bytes(wire.metadata)],
             record=record,
             series=series,
             members=members,
@@ -232,23 +237,24 @@ def _own_category(text: str, sample_type: SampleType) -> int | None:
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
-def _start(wire: _WireElement) -> str:
-    start = {"VisionPrescription": wire.date_issued, "ClinicalRecord": wire.received_date}.get(
-        wire.element, wire.start_date
-    )
-    if not start:
-        raise rejection("missing_field", field="start")
-    return start
-
-
-def _read_start(text: str, declared_zone: ZoneInfo | None) -> str:
+def _read_start(wire: _WireElement, declared_zone: ZoneInfo | None) -> str:
     """A prescription may have a day without time."""
-    if _DAY.fullmatch(text):
+    text = wire.start_date
+    if wire.element in _STARTS:
+        text = wire.date_issued if wire.element == "VisionPrescription" else wire.received_date
+    if not text:
+        raise rejection("missing_field", field="start")
+    if len(text) == _DAY_LENGTH and _DAY.fullmatch(text):
         return text + ("T00:00:00" if declared_zone is not None else "T00:00:00Z")
     return read_date(text)
 
 
-def _read_source(key: tuple[str, str, str, str]) -> Source | None:
+def _folded(key: _SourceKey) -> _SourceKey:
+    element, name, version, device = key
+    return element, name, version, _POINTER.sub(r"\g<1>0x0>", device)
+
+
+def _read_source(key: _SourceKey) -> Source | None:
     element, name, version, device = key
     if element == "Electrocardiogram":
         product = _PRODUCT.search(device)

@@ -19,5 +19,7 @@ def read_number(text: str) -> float | None:
 
 
 def read_date(text: str) -> str:
-    """``2026-01-01 08:00:00 +0100`` without the blank before the offset; other texts as they are."""
-    return text[:19] + text[20:] if len(text) == 25 and text[19] == " " else text
+    """``2026-01-01 08:00:00 +0100`` as nearly all phones write it, which is read fastest; other texts as they are."""
+    if len(text) == 25 and text[19] == " " and text[10] in " Tt":
+        return f"{text[:10]}T{text[11:19]}{text[20:23]}:{text[23:]}"
+    return text

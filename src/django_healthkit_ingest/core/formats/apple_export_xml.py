@@ -9,6 +9,7 @@ from enum import Enum, auto
 import msgspec
 
 from django_healthkit_ingest.core.formats.apple_export_elements import MAX_ELEMENT_BYTES, Element, Pass, read_elements
+from django_healthkit_ingest.core.formats.apple_export_plain import PlainRecords, is_plain
 from django_healthkit_ingest.core.formats.apple_export_repair import ILLEGAL, repaired
 
 HEAD_BYTES = 64 * 2**10
@@ -84,10 +85,11 @@ def read_blocks(read: Callable[[int], bytes], *, offset: int, head: Head) -> Ite
     on where reading began nor on where the blocks end. What cannot be read is one element without a name.
     """
     carry = b""
+    plain = PlainRecords()
     while True:
         piece = read(max(BLOCK_BYTES, len(carry)))
         block = carry + piece.translate(ILLEGAL)
-        elements, rest, state = _read_block(block, base=offset, border=head.border, final=not piece)
+        elements, rest, state = _read_block(block, plain=plain, base=offset, border=head.border, final=not piece)
         if state is _State.OVER:
             yield Block(elements=elements, end=None)
             return
@@ -110,14 +112,19 @@ class _State(Enum):
 
 
 def _read_block(
-    block: bytes, *, base: int, border: re.Pattern[bytes], final: bool
+    block: bytes, *, plain: PlainRecords, base: int, border: re.Pattern[bytes], final: bool
 ) -> tuple[list[Element], int, _State]:
     """The block's elements, and where its unread rest begins."""
     elements: list[Element] = []
     start = 0
     while True:
-        found = read_elements(block, start=start, base=base)
+        records, start = plain.read(block, start=start, base=base)
+        elements += records
+        found = read_elements(block, start=start, base=base, pause=is_plain)
         elements += found.elements
+        if found.paused:
+            start = found.rest
+            continue
         if found.closed:
             return elements, found.rest, _State.OVER
         bad = _first_unread(block, found)
