@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Task, shared_task
+from celery.signals import task_postrun, task_prerun
+from django.db import connections
 
 from django_healthkit_ingest import queues
 from django_healthkit_ingest.models import ImportBatch, database
@@ -30,6 +32,25 @@ _POLICY: dict[str, Any] = {
     "reject_on_worker_lost": True,
     "ignore_result": True,
 }
+
+
+def keep_good_connections(*, sender: Task[Any, Any], **_signal: object) -> None:
+    """Between tasks as Django does between requests: connections that are broken or too old are closed, no others.
+
+    Celery would close all of them, whatever ``CONN_MAX_AGE`` says, but for ``CELERY_DB_REUSE_MAX``. A connection that
+    broke while nobody used it must not cost a task its run, so it is tried even without ``CONN_HEALTH_CHECKS``.
+    """
+    if sender.request.is_eager:
+        return
+    for connection in connections.all(initialized_only=True):
+        connection.close_if_unusable_or_obsolete()
+        is_kept = connection.connection is not None and not connection.in_atomic_block
+        if is_kept and not connection.settings_dict["CONN_HEALTH_CHECKS"] and not connection.is_usable():
+            connection.close()
+
+
+task_prerun.connect(keep_good_connections, dispatch_uid="healthkit_ingest.connections")
+task_postrun.connect(keep_good_connections, dispatch_uid="healthkit_ingest.connections")
 
 
 @shared_task(name=queues.DISPATCH_BATCH, **_POLICY)

@@ -56,6 +56,16 @@ class Call:
         return envelope
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What SQS said to a call that was passed on."""
+
+    call: Call
+    at: float
+    """Of the monotonic clock."""
+    body: bytes
+
+
 @dataclass(slots=True, kw_only=True)
 class Order:
     action: str
@@ -70,6 +80,7 @@ class Front:
         self.upstream = urlsplit(upstream).netloc
         self.released = threading.Event()
         self._calls: list[Call] = []
+        self._answers: list[Answer] = []
         self._orders: list[Order] = []
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -84,6 +95,12 @@ class Front:
     def calls(self) -> list[Call]:
         with self._lock:
             return list(self._calls)
+
+    @property
+    def answers(self) -> list[Answer]:
+        """In the order they came."""
+        with self._lock:
+            return list(self._answers)
 
     def count(self, action: str) -> int:
         return sum(call.action == action for call in self.calls)
@@ -124,6 +141,10 @@ class Front:
     def note(self, call: Call) -> None:
         with self._lock:
             self._calls.append(call)
+
+    def note_answer(self, answer: Answer) -> None:
+        with self._lock:
+            self._answers.append(answer)
 
     def fault_for(self, action: str) -> Fault | None:
         with self._lock:
@@ -180,10 +201,11 @@ class Handler(BaseHTTPRequestHandler):
         action = target.rpartition(".")[2] if target else parse_qs(body.decode()).get("Action", ["?"])[0]
         fault = self.front.fault_for(action)
         released = self.front.released
-        self.front.note(Call(action=action, at=time.monotonic(), body=body, fault=fault))
+        call = Call(action=action, at=time.monotonic(), body=body, fault=fault)
+        self.front.note(call)
         with self.front.holding(self.connection):
             if fault is None:
-                self._forward(body)
+                self._forward(call)
             elif fault is Fault.HANG:
                 released.wait()
                 self.close_connection = True
@@ -194,13 +216,15 @@ class Handler(BaseHTTPRequestHandler):
                 status, code = fault.value
                 self._answer(status, json.dumps({"__type": code, "message": code}).encode())
 
-    def _forward(self, body: bytes) -> None:
+    def _forward(self, call: Call) -> None:
         upstream = http.client.HTTPConnection(self.front.upstream)
         headers = {name: self.headers[name] for name in FORWARDED_HEADERS if name in self.headers}
         try:
-            upstream.request("POST", self.path, body=body, headers=headers)
+            upstream.request("POST", self.path, body=call.body, headers=headers)
             answer = upstream.getresponse()
-            self._answer(answer.status, answer.read(), kind=answer.headers.get_content_type())
+            body = answer.read()
+            self.front.note_answer(Answer(call=call, at=time.monotonic(), body=body))
+            self._answer(answer.status, body, kind=answer.headers.get_content_type())
         except (OSError, http.client.HTTPException):
             self._answer(502, b"{}")
         finally:

@@ -160,7 +160,7 @@ def slow_or_hanging(told: Broker) -> Iterator[CheckMessage]:
         yield Warning(
             f"polling_interval is {told.polling_interval:g} s: kombu waits that long whenever a worker is busy, which "
             f"allows {rate:.2g} tasks a second for each process.",
-            hint=f"Set polling_interval to 0.2 in {OPTIONS}.",
+            hint=f"Set polling_interval to 0.02 in {OPTIONS}.",
             id="healthkit_ingest.W004",
         )
     client = told.options.get("client-config") or {}

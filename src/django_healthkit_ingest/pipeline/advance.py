@@ -7,9 +7,12 @@ from django_healthkit_ingest.pipeline.dispatch import dispatch
 from django_healthkit_ingest.pipeline.finish import finish
 
 
-def advance(*, chunk_id: int) -> None:
-    """Fill the window of the chunk's user and lane, and close its batch if this was the last chunk."""
-    chunks = ImportChunk.objects.using(database()).filter(pk=chunk_id)
-    for batch_id, user_id, lane in chunks.values_list("batch_id", "user_id", "lane"):
-        dispatch(user_id=user_id, lane=lane)
-        finish(batch_id=batch_id)
+def advance(*, chunk_id: int, chunk: ImportChunk | None = None) -> None:
+    """Fill the window of the chunk's user and lane, and close its batch if this was the last chunk.
+
+    ``chunk`` saves reading what the caller has read.
+    """
+    chunks = ImportChunk.objects.using(database()).filter(pk=chunk_id).only("batch_id", "user_id", "lane")
+    for each in (chunk,) if chunk is not None else chunks:
+        dispatch(user_id=each.user_id, lane=each.lane)
+        finish(batch_id=each.batch_id)

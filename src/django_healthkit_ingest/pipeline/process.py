@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from django_healthkit_ingest.conf import get_settings
-from django_healthkit_ingest.core.states import Pausable
+from django_healthkit_ingest.core.states import Pausable, Status
 from django_healthkit_ingest.models import ImportBatch, ImportChunk, database
 from django_healthkit_ingest.pipeline.advance import advance
 from django_healthkit_ingest.pipeline.complete import complete
@@ -37,12 +37,13 @@ def process(*, chunk_id: int, task_id: str) -> None:
     back. While processing is paused the chunk is put back instead, unsent and without an attempt: the message is used
     up, and its next one is sent when the pause is over.
     """
+    chunk = None
     if is_paused(Pausable.PROCESSING):
         chunks = ImportChunk.objects.using(database()).filter(pk=chunk_id)
         chunks.put_back(task_id=task_id, now=timezone.now())
     elif (chunk := _claim(chunk_id=chunk_id, task_id=task_id)) is not None:
         _run(chunk)
-    advance(chunk_id=chunk_id)
+    advance(chunk_id=chunk_id, chunk=chunk)
 
 
 def _claim(*, chunk_id: int, task_id: str) -> ImportChunk | None:
@@ -57,7 +58,8 @@ def _claim(*, chunk_id: int, task_id: str) -> ImportChunk | None:
                 chunks_failed(chunk_id=chunk_id)
             return None
         chunk = chunks.select_related("batch").get()
-        ImportBatch.objects.using(using).filter(pk=chunk.batch_id).begin()
+        if chunk.batch.status == Status.PENDING:
+            ImportBatch.objects.using(using).filter(pk=chunk.batch_id).begin()
     if chunk.attempts > 1:
         chunk_retried(chunk)
     return chunk

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import Exists
+from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from django_healthkit_ingest.core.states import Pausable
@@ -20,6 +22,11 @@ def paused() -> frozenset[Pausable]:
 
 def is_paused(part: Pausable) -> bool:
     return Switch.objects.using(database()).filter(name=part).exists()
+
+
+def unless_paused(part: Pausable) -> Combinable:
+    """The same as a condition, for a statement that is made anyway."""
+    return ~Exists(Switch.objects.filter(name=part))
 
 
 def pause(part: Pausable) -> bool:

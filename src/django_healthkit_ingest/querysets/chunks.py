@@ -191,14 +191,15 @@ class ImportChunkQuerySet(models.QuerySet["ImportChunk"]):
         return self.filter(pk__in=chosen, finished_at__lt=finished_before).update(payload=None)  # not if replayed since
 
     def books(self) -> dict[str, int]:
-        """One aggregate: chunks per status, records per outcome, records of failed and of unfinished chunks."""
-        answer: dict[str, int] = self.aggregate(**_BOOKS)
-        return answer
+        """Chunks per status, records per outcome, records of failed and of unfinished chunks."""
+        return _books(self.order_by().values("status").annotate(**_SUMS))
 
     def books_by_batch(self) -> dict[int, dict[str, int]]:
         """The same for each batch; one without chunks is left out."""
-        rows: Iterable[Any] = self.order_by().values("batch_id").annotate(**_BOOKS)
-        return {row.pop("batch_id"): row for row in rows}
+        rows: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+        for row in self.order_by().values("batch_id", "status").annotate(**_SUMS):
+            rows[row["batch_id"]].append(row)
+        return {batch_id: _books(by_status) for batch_id, by_status in rows.items()}
 
     def unknown_types(self) -> dict[str, int]:
         total: Counter[str] = Counter()
@@ -214,13 +215,26 @@ class ImportChunkQuerySet(models.QuerySet["ImportChunk"]):
         return {batch_id: dict(counts) for batch_id, counts in total.items()}
 
 
-_BOOKS: dict[str, Any] = {
-    "chunks": Count("pk"),
-    **{f"chunks_{status.lower()}": Count("pk", filter=Q(status=status)) for status in Status},
-    **{name: Coalesce(Sum(name, filter=Q(status=Status.COMPLETED)), 0) for name in (*OUTCOMES, *EFFECTS)},
-    "failed": Coalesce(Sum("received", filter=Q(status=Status.FAILED)), 0),
-    "pending": Coalesce(Sum("received", filter=Q(status__in=UNFINISHED)), 0),
-}
+_OF_COMPLETED = (*OUTCOMES, *EFFECTS)
+_SUMS: dict[str, Any] = {"chunks": Count("pk"), **{name: Sum(name) for name in ("received", *_OF_COMPLETED)}}
+"""Of the chunks of one status: in all of them at once, what is counted only in some would cost Django more to say than
+PostgreSQL to do."""
 
-NO_BOOKS = dict.fromkeys(_BOOKS, 0)
+
+def _books(by_status: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    rows = {row["status"]: row for row in by_status}
+
+    def total(name: str, *statuses: Status) -> int:
+        return sum(rows[status][name] or 0 for status in statuses if status in rows)
+
+    return {
+        "chunks": total("chunks", *Status),
+        **{f"chunks_{status.lower()}": total("chunks", status) for status in Status},
+        **{name: total(name, Status.COMPLETED) for name in _OF_COMPLETED},
+        "failed": total("received", Status.FAILED),
+        "pending": total("received", *UNFINISHED),
+    }
+
+
+NO_BOOKS = _books(())
 """Of a batch without chunks."""

@@ -12,6 +12,9 @@ from django_healthkit_ingest.sqs.transport import sqs_transport
 TASK_TIME_LIMIT = 300
 SOFT_SHARE_OF_TIME_LIMIT = 0.9
 SOFT_SHUTDOWN_TIMEOUT = 90
+DATABASE_REUSE = 1000
+"""Tasks that a connection serves at most; Celery's default is one."""
+
 TRANSPORT_OPTIONS = "CELERY_BROKER_TRANSPORT_OPTIONS"
 ROUTES = "CELERY_TASK_ROUTES"
 
@@ -105,6 +108,8 @@ def _policy(overrides: Mapping[str, object]) -> dict[str, object]:
         },
         "CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP": True,
         "CELERY_WORKER_PREFETCH_MULTIPLIER": 1,
+        # How long a connection to the database is kept is for CONN_MAX_AGE to say: see tasks.keep_good_connections.
+        "CELERY_DB_REUSE_MAX": DATABASE_REUSE,
         "CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT": SOFT_SHUTDOWN_TIMEOUT,
         "CELERY_WORKER_ENABLE_REMOTE_CONTROL": False,
         "CELERY_WORKER_SEND_TASK_EVENTS": False,
