@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,8 @@ from django_healthkit_ingest.models import HealthSample, ImportBatch, ImportChun
 from django_healthkit_ingest.pipeline import imports
 from django_healthkit_ingest.pipeline.accept import accept
 from django_healthkit_ingest.pipeline.dispatch import dispatch
+from django_healthkit_ingest.pipeline.imports import get_import
+from django_healthkit_ingest.pipeline.intake import take_body
 from django_healthkit_ingest.pipeline.process import process
 from django_healthkit_ingest.pipeline.store.merge import merge
 from django_healthkit_ingest.testing import healthkit_body, ingest
@@ -177,6 +180,28 @@ def test_an_import_tells_when_it_will_be_done(phone: Client, user: Any, settings
     estimate = datetime.fromisoformat(shape["estimated_finish_at"])
     assert timedelta(seconds=80) < estimate - now < timedelta(seconds=120), "three rounds of thirty seconds"
     assert 15 <= shape["retry_after"] <= 30
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["pace", "no-pace"])
+def test_the_answer_to_a_body_is_what_a_reader_gets_next(user: Any, settings: Any, is_known: bool) -> None:
+    settings.HEALTHKIT_INGEST = {"CHUNK_SIZE": 1, "DISPATCH_WINDOW": 2}
+    now = timezone.now()
+    if is_known:
+        done = ImportBatchFactory.create(user=user, status=Status.COMPLETED)
+        for seconds in (10, 50):
+            started = now - timedelta(seconds=seconds)
+            ImportChunkFactory.create(batch=done, status=Status.COMPLETED, due_at=started, finished_at=now)
+    accept(healthkit_body(*(quantity() for _ in range(3))), user=user)
+    accept(healthkit_body(quantity()), user=user, lane="BACKFILL")
+
+    told = take_body(healthkit_body(quantity(), quantity(), odd=1), user=user).status
+    read = get_import(user=user, import_id=told.id)
+
+    assert replace(told, estimated_finish_at=None) == replace(read, estimated_finish_at=None)
+    assert (told.estimated_finish_at is not None) == (read.estimated_finish_at is not None) == is_known
+    if told.estimated_finish_at and read.estimated_finish_at:
+        assert abs(told.estimated_finish_at - read.estimated_finish_at) < timedelta(seconds=10)
+        assert told.estimated_finish_at - now > timedelta(seconds=85), "three rounds of thirty seconds"
 
 
 def test_retrying_brings_failed_chunks_back(phone: Client, user: Any) -> None:

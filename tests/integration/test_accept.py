@@ -16,6 +16,7 @@ from django_healthkit_ingest.core.encodings import decompress
 from django_healthkit_ingest.core.states import Lane, Status
 from django_healthkit_ingest.models import ImportBatch, ImportChunk, database
 from django_healthkit_ingest.pipeline.accept import accept
+from django_healthkit_ingest.pipeline.intake import take_body
 from django_healthkit_ingest.testing import flutter_body, healthkit_body
 from django_healthkit_ingest.testing.payloads import flutter_point, quantity
 
@@ -211,11 +212,31 @@ def test_accepting_costs_a_fixed_number_of_queries(
     settings.HEALTHKIT_INGEST = {"CHUNK_SIZE": 2}
     body = healthkit_body(*(quantity() for _ in range(40)))
 
-    # switch, no erasure under way, backlog, the user's, savepoint, batch, chunks, release
-    with django_assert_num_queries(8, using=database()):
-        accept(body, user=user)
+    # nothing against it, savepoint, batch, chunks, release
+    with django_assert_num_queries(5, using=database()):
+        accept(body, user=user, idempotency_key="new")
 
     assert ImportChunk.objects.using(database()).count() == 20
+
+
+def test_its_answer_costs_one_query_more(user: Any, messages: Any, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(6, using=database()):
+        take_body(healthkit_body(quantity()), user=user)
+
+
+def test_a_chunk_is_stored_whole(accepted: Callable[..., ImportBatch], chunks: Any) -> None:
+    """Column by column as Django itself would have written it, by whatever way it came."""
+    batch = accepted(healthkit_body(quantity()))
+    (stored,) = chunks.filter(batch=batch).values()
+    given = {name: stored[name] for name in ("batch_id", "user_id", "lane", "section", "first_index", "received")}
+
+    twin = ImportChunk(**given, index=1, payload=bytes(stored["payload"]))
+    chunks.bulk_create([twin])
+
+    (expected,) = chunks.filter(batch=batch, index=1).values()
+    for row in (stored, expected):
+        row["payload"] = bytes(row["payload"])
+    assert stored == expected | {"id": stored["id"], "index": 0}
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,7 @@ def test_paused_intake_takes_nothing_and_workers_go_on(
     pause(Pausable.INTAKE)
 
     for refused in (
+        lambda: accepted(content),
         lambda: accepted(content, idempotency_key="once"),
         lambda: accept_upload(ContentFile(lines(3)), user=user, format="lines"),
         lambda: offer_upload(user=user),

@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 from django_healthkit_ingest.conf.settings import SETTING, get_settings
 from django_healthkit_ingest.core.contract import Contract
 from django_healthkit_ingest.core.formats.base import Format
+from django_healthkit_ingest.core.formats.envelope import peeking_once
 from django_healthkit_ingest.core.precedence import MAX_PRECEDENCE, precedence
 from django_healthkit_ingest.core.registry import SampleTypeRegistry, shipped_registry
 from django_healthkit_ingest.core.samples import Source
@@ -138,7 +139,8 @@ def find_format(body: bytes, *, name: str | None) -> Format:
     """
     if name is not None:
         return get_format(name)
-    candidates = [wire for wire in get_formats().values() if wire.recognises(body)]
+    with peeking_once():
+        candidates = [wire for wire in get_formats().values() if wire.recognises(body)]
     if len(candidates) == 1:
         return candidates[0]
     try:

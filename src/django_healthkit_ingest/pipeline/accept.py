@@ -27,12 +27,16 @@ from django_healthkit_ingest.models import ImportBatch, ImportChunk, database
 from django_healthkit_ingest.pipeline.erasing import check_not_erasing
 from django_healthkit_ingest.pipeline.failures import accept_crashed
 from django_healthkit_ingest.pipeline.finish import finish
-from django_healthkit_ingest.pipeline.pressure import check_backlog
+from django_healthkit_ingest.pipeline.pressure import check_backlog, is_clear
+from django_healthkit_ingest.pipeline.statements import insert_chunks
 from django_healthkit_ingest.pipeline.switches import check_intake
 from django_healthkit_ingest.queues import DISPATCH_BATCH, enqueue, in_this_context
 from django_healthkit_ingest.signals import batch_accepted
 
 MAX_KEY = 255
+
+CHUNK_BYTES = 8 * 2**20
+"""Of a chunk's records as they came: what a worker holds in memory does not grow with how large a record is."""
 
 
 def accept(
@@ -63,18 +67,21 @@ def accept(
     body, and TryLater's children while intake is paused or the workers are too far behind; a repeat is answered even
     then, unless intake is paused. Nothing is stored when it raises.
     """
-    check_intake()
+    check_key(idempotency_key)
+    clear = is_clear(user_id=user.pk, key=idempotency_key)
+    if not clear:
+        check_intake()
     limits = get_settings()
     if len(body) > limits.max_body_bytes:
         raise BodyTooLarge("Send fewer records in one request.")
-    check_key(idempotency_key)
     decoded = decode_body(body, content_encoding=content_encoding, max_bytes=limits.max_decoded_bytes)
     digest = hashlib.sha256(decoded).hexdigest()
-    known = replayed(user_id=user.pk, key=idempotency_key, digest=digest)
-    if known is not None:
-        return known
-    check_not_erasing(user_id=user.pk)
-    check_backlog(user_id=user.pk)
+    if not clear:
+        known = replayed(user_id=user.pk, key=idempotency_key, digest=digest)
+        if known is not None:
+            return known
+        check_not_erasing(user_id=user.pk)
+        check_backlog(user_id=user.pk)
     check_bulk(decoded)
     wire = find_format(decoded, name=format)
     envelope = wire.split(decoded, time_zone=time_zone)
@@ -166,7 +173,9 @@ def _commit(batch: ImportBatch, envelope: Envelope, *, chunk_size: int) -> Impor
     try:
         with transaction.atomic(using=using):
             batch.save(using=using, force_insert=True)
-            ImportChunk.objects.using(using).bulk_create(chunks)
+            for chunk in chunks:
+                chunk.batch_id = batch.pk
+            insert_chunks(chunks, using=using)
             transaction.on_commit(in_this_context(lambda: _after(batch)), using=using, robust=True)
     except (IntegrityError, DataError) as error:
         twin = replayed(user_id=batch.user_id, key=batch.idempotency_key, digest=batch.body_sha256)
@@ -179,7 +188,18 @@ def _commit(batch: ImportBatch, envelope: Envelope, *, chunk_size: int) -> Impor
 def _slices(envelope: Envelope, *, size: int) -> Iterator[tuple[Section, int, list[msgspec.Raw]]]:
     for section, raws in envelope.records.items():
         for first_index in range(0, len(raws), size):
-            yield section, first_index, raws[first_index : first_index + size]
+            for place, part in _bounded(raws[first_index : first_index + size]):
+                yield section, first_index + place, part
+
+
+def _bounded(raws: list[msgspec.Raw]) -> Iterator[tuple[int, list[msgspec.Raw]]]:
+    """Halved until each part is small enough, or one record."""
+    if len(raws) == 1 or sum(map(len, raws)) <= CHUNK_BYTES:
+        yield 0, raws
+        return
+    half = len(raws) // 2
+    yield from _bounded(raws[:half])
+    yield from ((half + place, part) for place, part in _bounded(raws[half:]))
 
 
 def _after(batch: ImportBatch) -> None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django_healthkit_ingest.conf import get_settings
 from django_healthkit_ingest.core.states import Status
 from django_healthkit_ingest.models import ImportBatch, ImportChunk, database
+from django_healthkit_ingest.pipeline.statements import pace
 
 LATELY = timedelta(hours=1)
 CHUNKS = 20
@@ -29,10 +30,18 @@ def estimate_finishes(batches: Sequence[ImportBatch]) -> dict[int, datetime]:
     turnaround = _turnaround()
     if turnaround is None:
         return {}
-    now = timezone.now()
-    window = get_settings().dispatch_window
     ahead = _ahead(waiting)
-    return {batch.pk: now + turnaround * math.ceil(ahead[batch.pk] / window) for batch in waiting}
+    return {batch.pk: _finish(turnaround, ahead=ahead[batch.pk]) for batch in waiting}
+
+
+def estimate_finish(batch: ImportBatch) -> datetime | None:
+    """The same of one batch that is completely cut, in one statement: every body's answer has it."""
+    turnaround, ahead = pace(batch, since=timezone.now() - LATELY, chunks=CHUNKS)
+    return None if turnaround is None else _finish(turnaround, ahead=ahead)
+
+
+def _finish(turnaround: timedelta, *, ahead: int) -> datetime:
+    return timezone.now() + turnaround * math.ceil(ahead / get_settings().dispatch_window)
 
 
 def _turnaround() -> timedelta | None:

@@ -11,7 +11,7 @@ from django.core.files import File
 from django_healthkit_ingest.models import ImportBatch
 from django_healthkit_ingest.pipeline.accept import accept
 from django_healthkit_ingest.pipeline.limits import Allowance, charge
-from django_healthkit_ingest.pipeline.status import BatchStatus, describe
+from django_healthkit_ingest.pipeline.status import BatchStatus, describe, describe_new
 from django_healthkit_ingest.pipeline.upload import accept_upload
 
 
@@ -56,7 +56,8 @@ def take_body(
         lane=lane,
         admit=admit,
     )
-    return _taken(batch, allowances=allowances)
+    status = describe(batch) if batch.replayed else describe_new(batch)
+    return Taken(status=status, replayed=batch.replayed, allowances=tuple(allowances))
 
 
 def take_file(
@@ -84,8 +85,4 @@ def take_file(
         idempotency_key=idempotency_key,
         lane=lane,
     )
-    return _taken(batch, allowances=allowances)
-
-
-def _taken(batch: ImportBatch, *, allowances: Any) -> Taken:
-    return Taken(status=describe(batch), replayed=batch.replayed, allowances=tuple(allowances))
+    return Taken(status=describe(batch), replayed=batch.replayed, allowances=allowances)

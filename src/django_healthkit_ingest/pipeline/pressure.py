@@ -12,6 +12,7 @@ from django_healthkit_ingest.conf import get_settings
 from django_healthkit_ingest.core.states import Pausable
 from django_healthkit_ingest.exceptions import BacklogFull, UserBacklogFull
 from django_healthkit_ingest.models import ImportChunk, database
+from django_healthkit_ingest.pipeline.statements import may_be_refused
 from django_healthkit_ingest.pipeline.switches import is_paused
 
 STUCK = 20
@@ -21,6 +22,17 @@ must not stop everybody else's intake, and fewer are no backlog."""
 SHORTEST_BREAK = timedelta(seconds=60)
 LONGEST_BREAK = timedelta(minutes=15)
 """However far behind the workers are, they may be caught up by then: one more that asks costs three short queries."""
+
+
+def is_clear(*, user_id: Any, key: str | None) -> bool:
+    """Whether a body of this user's may be taken, and is new by its key: nearly always, and known by one statement. If
+    not, ``check_intake``, ``check_not_erasing``, ``check_backlog`` and the key's batch say what is in the way, if
+    anything is.
+    """
+    limits = get_settings()
+    late = None if limits.max_backlog_age is None else timezone.now() - limits.max_backlog_age
+    max_pending = limits.max_pending_records_per_user
+    return not may_be_refused(user_id=user_id, key=key, max_pending=max_pending, late=late, stuck=STUCK)
 
 
 def backlog_age() -> timedelta:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from django_healthkit_ingest.core.states import FINAL, OUTCOMES, Lane, Status
 from django_healthkit_ingest.models import ImportBatch, ImportChunk, ImportUpload, database
-from django_healthkit_ingest.pipeline.estimate import estimate_finishes
+from django_healthkit_ingest.pipeline.estimate import estimate_finish, estimate_finishes
 from django_healthkit_ingest.querysets.chunks import CANCELLED, NO_BOOKS
 
 SOONEST, LATEST = 2, 30
@@ -77,6 +77,18 @@ class BatchStatus:
 def describe(batch: ImportBatch) -> BatchStatus:
     (status,) = describe_all([batch])
     return status
+
+
+def describe_new(batch: ImportBatch) -> BatchStatus:
+    """As it was committed by this process just now: what is known of it is not asked again."""
+    waiting = {"chunks_pending": batch.chunk_count, "pending": batch.received}
+    return _describe(
+        batch,
+        books={**NO_BOOKS, **waiting},
+        unknown_types={},
+        error_code=None,
+        estimate=estimate_finish(batch),
+    )
 
 
 def describe_all(batches: Sequence[ImportBatch]) -> list[BatchStatus]:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from django_healthkit_ingest.core.formats.base import Envelope
-from django_healthkit_ingest.core.formats.envelope import join
+from django_healthkit_ingest.core.formats.envelope import join, peek, peeking_once
 from django_healthkit_ingest.core.formats.flutter import FlutterFormat
 from django_healthkit_ingest.core.formats.healthkit import HealthKitFormat
 from django_healthkit_ingest.core.samples import Section
@@ -271,6 +271,55 @@ def test_naive_dates_need_a_zone() -> None:
         "/samples/1/start", "/samples/1/end", "/samples/2/end", "/samples/5/start",
     ]  # fmt: skip
     assert {fault.code for fault in error.errors} == {"naive_date"}
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "2026-01-01T08:00:00",
+        "2026-01-01 08:00",
+        "2026-01-01T08:00:00.123456789",
+        "2026-01-01T08:00:00,5",
+        "9999-12-31T23:59:59",
+    ],
+)
+@pytest.mark.parametrize("name", ["start", "end"])
+def test_one_naive_date_among_many_with_an_offset_is_found(name: str, date: str) -> None:
+    error = refused({"samples": [SAMPLE] * 50 + [SAMPLE | {name: date}] + [SAMPLE] * 50})
+
+    assert [fault.pointer for fault in error.errors] == [f"/samples/50/{name}"]
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "2026-01-01T08:00:00Z",
+        "2026-01-01t08:00:00z",
+        "2026-01-01 08:00:00+05:30",
+        "2026-01-01T08:00:00+0530",
+        "2026-01-01T08:00+05",
+        "2026-01-01T24:00:00",
+        "2026-13-01T08:00:00+01:00",
+        "0000-01-01T08:00:00Z",
+        "soon",
+        "",
+        None,
+        3,
+    ],
+)
+def test_whatever_is_no_naive_date_needs_no_zone(date: Any) -> None:
+    records = [SAMPLE, SAMPLE | {"start": date}, SAMPLE | {"end": date}, SAMPLE | {"objects": [{"start": date}, 3]}]
+
+    assert len(split({"samples": records}).records[Section.SAMPLES]) == 4
+
+
+def test_peeking_once_keeps_bodies_apart() -> None:
+    one, other = b'{"samples": [], "format": "one"}', b'{"samples": [], "format": "other"}'
+
+    with peeking_once():
+        seen = [peek(body).format for body in (one, other, one, other)]
+
+    assert seen == ["one", "other"] * 2
 
 
 def test_only_the_first_ten_naive_dates_are_listed() -> None:

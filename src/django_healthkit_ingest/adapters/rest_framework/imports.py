@@ -9,7 +9,7 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_healthkit_ingest.adapters.rest_framework.answers import import_url, show_import, show_page
+from django_healthkit_ingest.adapters.rest_framework.answers import show_import, show_page
 from django_healthkit_ingest.adapters.rest_framework.door import IngestView
 from django_healthkit_ingest.adapters.rest_framework.file_bodies import Order, is_form, read_file, read_order
 from django_healthkit_ingest.adapters.rest_framework.questions import number
@@ -106,10 +106,11 @@ class ImportsView(IngestView):
 
     def accepted(self, request: Request, taken: Taken) -> Response:
         """What the client is told about a batch that is committed."""
-        headers = {"Location": import_url(taken.status, request)}
+        shown = show_import(taken.status, request)
+        headers = {"Location": shown["url"]}
         if taken.replayed:
             headers["Idempotency-Replayed"] = "true"
-        return Response(show_import(taken.status, request), status=202, headers=headers)
+        return Response(shown, status=202, headers=headers)
 
 
 class ImportView(IngestView):

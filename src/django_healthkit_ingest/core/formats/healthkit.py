@@ -11,7 +11,7 @@ import msgspec
 
 from django_healthkit_ingest.core.formats.base import Capabilities, Envelope
 from django_healthkit_ingest.core.formats.correlations import may_be_inside, objects_naive_fields, read_objects
-from django_healthkit_ingest.core.formats.envelope import peek, read_envelope
+from django_healthkit_ingest.core.formats.envelope import Instant, peek, read_envelope
 from django_healthkit_ingest.core.formats.records import (
     NULL,
     Remembered,
@@ -57,6 +57,15 @@ class _Dates(msgspec.Struct, frozen=True, gc=False):
     objects: msgspec.Raw = NULL
 
 
+class _AwareMember(msgspec.Struct, frozen=True, gc=False):
+    start: Instant | msgspec.UnsetType = msgspec.UNSET
+    end: Instant | None = None
+
+
+class _Aware(_AwareMember, frozen=True, gc=False):
+    objects: list[_AwareMember] | None = None
+
+
 _SAMPLE = msgspec.json.Decoder(_WireSample)
 _DATES = msgspec.json.Decoder(_Dates)
 _COLUMNS = ("value", "unit", "category")
@@ -78,7 +87,7 @@ class HealthKitFormat:
         return seen.is_empty or any({"type", "start"} <= keys(raw) for raw in seen.samples)
 
     def split(self, body: bytes, *, time_zone: str | None) -> Envelope:
-        return read_envelope(body, format=self.name, time_zone=time_zone, naive_fields=_naive_fields)
+        return read_envelope(body, format=self.name, time_zone=time_zone, naive_fields=_naive_fields, aware=_Aware)
 
     def parse(
         self,
