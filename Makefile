@@ -1,16 +1,19 @@
 # A thin face. Each line is a command that can be typed by hand (on Windows: .venv\Scripts instead of .venv/bin).
-# ARGS goes through to the program: make test ARGS="-e py313-django61 -- -k merge", make demo ARGS=--quick
+# ARGS goes through to the program: make test ARGS="-e py313-django61 -- -k merge", make bench ARGS=--quick
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test demo faults lint docs clean
+.PHONY: test demo bench faults lint docs clean
 
 test: .venv/tox.installed
 	$(BIN)/python .ci/matrix.py $(ARGS)
 
 demo: .venv/demo.installed
 	$(BIN)/python -m example_project.demo $(ARGS)
+
+bench: .venv/bench.installed
+	$(BIN)/python -m benchmarks $(ARGS)
 
 faults: .venv/tox.installed
 	$(BIN)/python .ci/matrix.py --parallel-live -e faults $(ARGS)
@@ -37,4 +40,8 @@ clean:
 
 .venv/demo.installed: .venv/uv.installed pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[demo]'
+	@touch $@
+
+.venv/bench.installed: .venv/uv.installed pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[demo]' --group bench
 	@touch $@

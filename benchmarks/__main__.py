@@ -1,46 +1,51 @@
-"""``python -m benchmarks [--quick] [--compare FILE]``: a table, and ``benchmarks/results/latest.json``."""
+"""``python -m benchmarks [--quick | --full] [--only SECTION ...] [--compare FILE]``: a table, and the same as JSON."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
-from dataclasses import asdict
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.database import fresh_database
+from benchmarks import report
 from benchmarks.measure import Figure
+from benchmarks.sections import SECTIONS, Scale
 
+ROOT = Path(__file__).parents[1]
 LATEST = Path(__file__).parent / "results" / "latest.json"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: shows that it runs, not how fast it is")
+    size = parser.add_mutually_exclusive_group()
+    for scale, says in (
+        (Scale.QUICK, "shows that everything runs, not how fast it is"),
+        (Scale.FULL, "the sizes that the targets name; half an hour"),
+    ):
+        size.add_argument(f"--{scale}", dest="scale", action="store_const", const=scale, help=says)
+    parser.set_defaults(scale=Scale.NORMAL)
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, metavar="SECTION", help="some of them")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="an older latest.json to show beside")
     options = parser.parse_args()
-    older = _read(options.compare) if options.compare else {}
-    with fresh_database():
-        from benchmarks import store
-
-        measured = list(store.figures(quick=options.quick))
-    for figure in measured:
-        sys.stdout.write(_line(figure, older.get(figure.name)) + "\n")
-    LATEST.parent.mkdir(exist_ok=True)
-    LATEST.write_text(json.dumps([asdict(figure) for figure in measured], indent=1) + "\n", encoding="utf-8")
-
-
-def _read(path: Path) -> dict[str, float]:
-    return {figure["name"]: figure["value"] for figure in json.loads(path.read_text(encoding="utf-8"))}
+    older = {each.name: each.value for each in report.load(options.compare)} if options.compare else None
+    figures: list[Figure] = []
+    for section in options.only:
+        started = time.monotonic()
+        figures += run(section, scale=options.scale)
+        sys.stderr.write(f"{section}: {time.monotonic() - started:.0f} s\n")
+    report.save(figures, LATEST)
+    sys.stdout.write(report.table(figures, older=older) + "\n")
 
 
-def _line(figure: Figure, older: float | None) -> str:
-    low, high = figure.spread
-    target = "" if figure.target is None else f"target {'>=' if figure.at_least else '<='} {figure.target:g}"
-    verdict = "" if figure.target is None else "short" if figure.is_short else "pass"
-    before = "" if older is None else f"was {older:.3g}"
-    value = f"{figure.value:8.3g} {figure.unit} [{low:.3g}-{high:.3g}] n={figure.n}"
-    return f"{figure.name:<32} {value:<40} vs {figure.baseline:<36} {target:<14} {verdict:<6} {before}".rstrip()
+def run(section: str, *, scale: Scale) -> Iterator[Figure]:
+    """In a process of its own. Raises CalledProcessError if it failed."""
+    command = [sys.executable, "-m", "benchmarks.section", section, scale]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
+    for line in done.stdout.splitlines():
+        yield report.read(json.loads(line))
 
 
 if __name__ == "__main__":

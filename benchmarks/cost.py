@@ -8,23 +8,16 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
-import os
-import secrets
 import subprocess
 import sys
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import django
-
+from benchmarks import services
 from example_project.demo import host
-from example_project.services.queues import create_queue
-from example_project.services.together import Services, start_services
 from tests.sqs.front import Front, wait_until
 
 SAMPLES = 10_000
@@ -49,14 +42,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__)
     parser.add_argument("--idle", type=int, default=60, metavar="SECONDS", help="how long to watch an idle worker")
     seconds: int = parser.parse_args().idle
-    with start_services(with_valkey=False, durable=True) as services:
-        assert services.sqs is not None
-        with Front(services.sqs.endpoint_url) as front:
-            measure(services, front=front, seconds=seconds)
+    with services.road() as sqs, Front(sqs.endpoint_url) as front:
+        services.reach(sqs, through=front.url)
+        measure(front, seconds=seconds)
 
 
-def measure(services: Services, *, front: Front, seconds: int) -> None:
-    set_up(services, endpoint=front.url)
+def measure(front: Front, *, seconds: int) -> None:
     with host.api() as url, host.worker():
         for bodies in BODIES:
             show(f"{SAMPLES} samples in {bodies} bodies", cost(front, url=url, bodies=bodies))
@@ -70,49 +61,27 @@ def measure(services: Services, *, front: Front, seconds: int) -> None:
     tell(f"a sweep with nothing to do: {counts(since(front, before)) or 'no request'}")
 
 
-def set_up(services: Services, *, endpoint: str) -> None:
-    """Django and the processes started from here on use these services, SQS at that endpoint, and an empty database."""
-    assert services.sqs is not None
-    queue = create_queue(services.sqs, name=host.QUEUE)
-    os.environ.update(services.environment())
-    os.environ.update(replace(services.sqs, endpoint_url=endpoint).environment())
-    os.environ.update(
-        CELERY_BROKER_URL="sqs://",
-        CELERY_APPLE_HEALTH_QUEUE_URL=queue.url,
-        DJANGO_ALLOWED_HOSTS="127.0.0.1",
-        DJANGO_SECRET_KEY=secrets.token_urlsafe(32),
-        DJANGO_SETTINGS_MODULE="example_project.settings",
-    )
-    django.setup()
-    from django.core.management import call_command
-
-    call_command("migrate", verbosity=0)
-
-
 def since(front: Front, before: int) -> Counter[str]:
     return Counter(call.action for call in front.calls[before:])
 
 
 def cost(front: Front, *, url: str, bodies: int) -> Cost:
     """One new user sends it all, and it is stored."""
-    from django.contrib.auth import get_user_model
-    from rest_framework.authtoken.models import Token
-
+    from benchmarks.phone import new_phone
     from django_healthkit_ingest.core.states import Status
-    from django_healthkit_ingest.models import HealthSample, ImportBatch
+    from django_healthkit_ingest.models import ImportBatch
 
-    user = get_user_model().objects.create_user(secrets.token_hex(6))
-    token = Token.objects.create(user=user).key
+    phone = new_phone(url)
     share = SAMPLES // bodies
     contents = [body(range(index * share, (index + 1) * share)) for index in range(bodies)]
     requests, (rows, sizes) = len(front.calls), tables()
 
     for content in contents:
-        send(content, url=url, token=token)
-    completed = ImportBatch.objects.filter(user_id=user.pk, status=Status.COMPLETED)
+        phone.send(content)
+    completed = ImportBatch.objects.filter(user_id=phone.user.pk, status=Status.COMPLETED)
     if not wait_until(lambda: completed.count() == bodies, timeout=SECONDS) or not falls_quiet(front):
         raise RuntimeError("Not everything that was sent has been processed in time.")
-    if HealthSample.objects.for_user(user).count() != SAMPLES:
+    if phone.stored() != SAMPLES:
         raise RuntimeError("Not everything that was sent has been stored.")
 
     rows_after, sizes_after = tables()
@@ -130,18 +99,6 @@ def body(numbers: range) -> bytes:
 
     instants = ((number, (START + timedelta(seconds=5 * number)).isoformat()) for number in numbers)
     return gzip.compress(healthkit_body(*(quantity(value=50 + number % 90, start=start) for number, start in instants)))
-
-
-def send(content: bytes, *, url: str, token: str) -> None:
-    headers = {
-        "Authorization": f"Token {token}",
-        "Content-Type": "application/json",
-        "Content-Encoding": "gzip",
-        "Idempotency-Key": secrets.token_hex(8),
-    }
-    request = urllib.request.Request(f"{url}/health/imports/", data=content, method="POST", headers=headers)  # noqa: S310
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-        json.load(answer)
 
 
 def falls_quiet(front: Front) -> bool:
@@ -178,7 +135,7 @@ def show(title: str, cost: Cost) -> None:
 
 
 def show_idle(requests: Counter[str], *, seconds: int) -> None:
-    from example_project import settings
+    from benchmarks import settings
 
     options: Mapping[str, float] = vars(settings)["CELERY_BROKER_TRANSPORT_OPTIONS"]
     expected = 3600 / (options["wait_time_seconds"] + options["polling_interval"])

@@ -1,0 +1,72 @@
+"""The api that requests are measured at: gunicorn, a durable PostgreSQL, the rate limits' Redis, and moto as SQS.
+
+No worker: nothing else runs, and what was accepted stays as it was.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from benchmarks import database, workload
+from example_project.demo import host
+from example_project.services.queues import create_queue, message_count
+from example_project.services.together import start_services
+
+OURS, FLOOR = "/health/imports/", "/baselines/floor/"
+OURS_SILENT, FLOOR_SILENT = "/baselines/imports/silent/", "/baselines/floor/silent/"
+"""The same without their messages."""
+INLINE = "/baselines/inline/"
+
+CHUNK = 1_000
+
+
+@contextmanager
+def served() -> Iterator[tuple[str, Callable[[], int]]]:
+    """Its URL, and what counts the messages that have reached the queue."""
+    with start_services(durable=True) as services:
+        assert services.sqs is not None
+        queue = create_queue(services.sqs, name=host.QUEUE)
+        os.environ.update(services.environment())
+        os.environ.update(CELERY_BROKER_URL="sqs://", CELERY_APPLE_HEALTH_QUEUE_URL=queue.url)
+        database.set_up()
+        process_one()
+        with host.api() as url:
+            yield url, partial(message_count, services.sqs, url=queue.url)
+
+
+def process_one() -> None:
+    """As on a server whose workers work: an answer then also says when its batch will be done."""
+    from django.contrib.auth import get_user_model
+
+    from django_healthkit_ingest.testing import ingest
+
+    user = get_user_model().objects.create_user("processed")
+    ingest(workload.body(workload.records(CHUNK)), user=user)
+
+
+def check(sent: Counter[str], *, requests: Counter[str], messages: int) -> None:
+    """That everything answered 202 is there; both counters are by path, ``sent`` of samples. Raises RuntimeError."""
+    from django.db.models import Count, Sum
+
+    from benchmarks.baselines.models import InlineSample
+    from django_healthkit_ingest.models import ImportBatch, ImportChunk
+
+    batches = ImportBatch.objects.aggregate(number=Count("pk"), received=Sum("received"), chunks=Sum("chunk_count"))
+    chunks = ImportChunk.objects.filter(payload__isnull=False).aggregate(number=Count("pk"), received=Sum("received"))
+    taken = sent[OURS] + sent[OURS_SILENT] + CHUNK
+    facts = {
+        "batches": (batches["number"], requests[OURS] + requests[OURS_SILENT] + 1),
+        "their records": (batches["received"], taken),
+        "their chunks": (batches["chunks"], taken // CHUNK),
+        "chunks": (chunks["number"], taken // CHUNK),
+        "the chunks' records": (chunks["received"], taken),
+        "messages": (messages, requests[OURS] + requests[FLOOR]),
+        "rows of BEFORE": (InlineSample._default_manager.count(), sent[INLINE]),
+    }
+    for name, (found, expected) in facts.items():
+        if found != expected:
+            raise RuntimeError(f"{name}: {found}, not {expected}")
