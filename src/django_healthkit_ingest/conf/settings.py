@@ -67,8 +67,9 @@ class IngestSettings:
     """Requests of one process that may be held open at once; further ones are answered at once, with ``Retry-After``.
     Keep it below the threads a process has, or waiting phones keep out sending ones. 0: none is held open."""
 
-    chunk_size: int = 1000
-    """Records per chunk: the unit of work, of retry and of transaction."""
+    chunk_size: int = 5000
+    """Records per chunk: the unit of work, of retry and of transaction. What a chunk costs apart from its records is
+    then a tenth of the whole. A chunk takes a fifth of a second or so; smaller ones let other users in sooner."""
 
     dispatch_window: int = 2
     """Chunks of one user and lane that may be in flight at once, so that no backfill stands before other users."""

@@ -187,7 +187,8 @@ def _count(
             else:
                 counted.inserted += 1
     _delete(replaced, place=place)
-    table.insert_rows(wanted)
+    if wanted:
+        table.insert_rows(wanted)
     living = (each for each in own if state.of(looks[id(each)]).is_alive)
     store_series(living, user_id=place.user_id, using=place.using)
     better_known = min(len(outgrown), counted.inserted)

@@ -137,7 +137,7 @@ class _Merge:
         chunk, table = self._chunk, self._table
         has_loose, has_dead, has_members = table.gates()
         self._bury(deletions, has_dead=has_dead, has_members=has_members)
-        missing, others = table.unlike(self._alive.values())
+        missing, others = table.unlike(self._alive)
         table.insert(missing)
         updated = self._update(others)
         living = (sample for sample in self._alive.values() if sample.series)

@@ -10,23 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Field
 
-from django_healthkit_ingest.core.samples import Sample
 from django_healthkit_ingest.models import HealthSample, Tally, Trace
 from django_healthkit_ingest.pipeline.store.table import Look, Moment, Row
 
 _TABLE = f'"{HealthSample._meta.db_table}"'
 _JSONB_VERSION = b"\x01"
 
-_UNLIKE = (
-    "SELECT w.n - 1, s.id, s.rank, s.sync_version"
-    " FROM unnest(%s::uuid[], %s::int8[], %s::int8[]) WITH ORDINALITY AS w (uuid, rank, sync_version, n)"
-    " LEFT JOIN LATERAL"
-    f" (SELECT id, rank, sync_version FROM {_TABLE} WHERE user_id = %s AND uuid = w.uuid LIMIT 1) AS s ON true"
-    " WHERE s.id IS NULL OR s.rank <> w.rank OR s.sync_version IS DISTINCT FROM w.sync_version"
+_FIND = (
+    "SELECT w.n - 1, s.id, s.rank, s.sync_version FROM unnest(%s::uuid[]) WITH ORDINALITY AS w (uuid, n)"
+    " CROSS JOIN LATERAL"
+    f" (SELECT id, rank, sync_version FROM {_TABLE} WHERE user_id = %s AND uuid = w.uuid LIMIT 1) AS s"
 )
 
 _NEIGHBOURS = (
@@ -71,13 +69,8 @@ def insert(cursor: CursorWrapper, rows: Iterable[Row], *, fields: Sequence[Field
             copy.write_row(row)
 
 
-def unlike(
-    cursor: CursorWrapper, records: Sequence[Sample], *, user_id: Any
-) -> Iterable[tuple[int, int | None, int, int | None]]:
-    uuids = [each.uuid.hex for each in records if each.uuid is not None]
-    ranks = [each.rank for each in records]
-    sync_versions = [each.sync_version for each in records]
-    cursor.execute(_UNLIKE, [_array(uuids), _array(ranks), _array(sync_versions), user_id])
+def find(cursor: CursorWrapper, uuids: Sequence[UUID], *, user_id: Any) -> Iterable[tuple[int, int, int, int | None]]:
+    cursor.execute(_FIND, [_array([uuid.hex for uuid in uuids]), user_id])
     return list(cursor.fetchall())
 
 
@@ -119,9 +112,9 @@ def resembled(
     return [place for (place,) in cursor.fetchall()]
 
 
-def _array(values: Iterable[str | int | None]) -> str:
+def _array(values: Iterable[str | int]) -> str:
     """An array's text form; psycopg's own escapes each element in Python, and these need none."""
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def document(text: str) -> bytes:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
 from django.db.models import DateTimeField, Field, UUIDField
 
-from django_healthkit_ingest.core.samples import Sample
 from django_healthkit_ingest.models import HealthSample
 from django_healthkit_ingest.pipeline.store.table import Look, Moment, Row
 
@@ -37,18 +37,12 @@ def insert(cursor: CursorWrapper, rows: Iterable[Row], *, fields: Sequence[Field
     cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({places})", [prepared(row) for row in rows])
 
 
-def unlike(
-    cursor: CursorWrapper, records: Sequence[Sample], *, user_id: Any
-) -> Iterable[tuple[int, int | None, int, int | None]]:
-    keys = [each.uuid.hex for each in records if each.uuid is not None]
-    places = ", ".join("%s" for _ in keys)
+def find(cursor: CursorWrapper, uuids: Sequence[UUID], *, user_id: Any) -> Iterable[tuple[int, int, int, int | None]]:
+    places_of = {uuid.hex: place for place, uuid in enumerate(uuids)}
+    places = ", ".join("%s" for _ in uuids)
     sql = f"SELECT uuid, id, rank, sync_version FROM {_TABLE} WHERE user_id = %s AND uuid IN ({places})"
-    cursor.execute(sql, [user_id, *keys])
-    found = {key: row for key, *row in cursor.fetchall()}
-    for place, (key, each) in enumerate(zip(keys, records, strict=True)):
-        row_id, rank, sync_version = found.get(key, (None, 0, None))
-        if row_id is None or (rank, sync_version) != (each.rank, each.sync_version):
-            yield place, row_id, rank, sync_version
+    cursor.execute(sql, [user_id, *places_of])
+    return [(places_of[key], *row) for key, *row in cursor.fetchall()]
 
 
 def neighbours(cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any) -> Iterable[int]:

@@ -94,11 +94,11 @@ class Engine(Protocol):
     def insert(self, cursor: CursorWrapper, rows: Iterable[Row], *, fields: Sequence[Field[Any, Any]]) -> None:
         """Write rows of the fields' model, as wide as ``fields``."""
 
-    def unlike(
-        self, cursor: CursorWrapper, records: Sequence[samples.Sample], *, user_id: Any
-    ) -> Iterable[tuple[int, int | None, int, int | None]]:
-        """Records whose uuid has no row of the user's, or one of another version: the record's place in ``records``,
-        and the row's key (None if there is none), rank and sync version."""
+    def find(
+        self, cursor: CursorWrapper, uuids: Sequence[UUID], *, user_id: Any
+    ) -> Iterable[tuple[int, int, int, int | None]]:
+        """Those of these uuids that have a row of the user's: the place in ``uuids``, the row's key, rank and sync
+        version."""
 
     def neighbours(self, cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any) -> Iterable[int]:
         """Keys of the user's rows with a uuid at these moments."""
@@ -154,31 +154,40 @@ class SampleTable:
         return bool(loose), bool(dead), bool(bound)
 
     def unlike(
-        self, records: Iterable[samples.Sample]
+        self, records: Mapping[UUID, samples.Sample]
     ) -> tuple[list[samples.Sample], list[tuple[samples.Sample, Stored]]]:
         """Records whose uuid has no row, and those whose row holds another version. All others are duplicates."""
         missing: list[samples.Sample] = []
         others: list[tuple[samples.Sample, Stored]] = []
         for part in slices(records):
-            for place, key, rank, sync_version in self._engine.unlike(self._cursor, part, user_id=self._user):
-                if key is None:
-                    missing.append(part[place])
-                else:
-                    others.append((part[place], Stored(key, version_of(rank, sync_version))))
+            rows = self._engine.find(self._cursor, part, user_id=self._user)
+            found = {place: (key, rank, sync_version) for place, key, rank, sync_version in rows}
+            if not found:
+                missing += [records[uuid] for uuid in part]
+                continue
+            for place, uuid in enumerate(part):
+                record = records[uuid]
+                if (row := found.get(place)) is None:
+                    missing.append(record)
+                elif row[1:] != (record.rank, record.sync_version):
+                    key, rank, sync_version = row
+                    others.append((record, Stored(key, version_of(rank, sync_version))))
         return missing, others
 
-    def insert(self, records: Iterable[samples.Sample]) -> None:
+    def insert(self, records: Sequence[samples.Sample]) -> None:
         """Records whose uuid has no row, those of one type and time side by side, as they will be read."""
+        if not records:
+            return
         by_type: dict[str, list[samples.Sample]] = defaultdict(list)
         for record in records:
             by_type[record.identifier].append(record)
         for equals in by_type.values():
             equals.sort(key=_start)
-        self.insert_rows([self.row(record) for equals in by_type.values() for record in equals])
+        # One by one, so that PostgreSQL works at the first rows while the last are made.
+        self.insert_rows(self.row(record) for equals in by_type.values() for record in equals)
 
-    def insert_rows(self, rows: Sequence[Row]) -> None:
-        if rows:
-            self._engine.insert(self._cursor, rows, fields=self._fields)
+    def insert_rows(self, rows: Iterable[Row]) -> None:
+        self._engine.insert(self._cursor, rows, fields=self._fields)
 
     def replace(self, records: Mapping[int, samples.Sample]) -> None:
         """Another content for the rows of these keys, which they keep: clients and cursors hold them."""
