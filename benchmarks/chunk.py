@@ -24,8 +24,8 @@ _batches = count(10**9)
 
 
 def figures(*, scale: Scale) -> Iterator[Figure]:
-    chunks, repeats = (2, 2) if scale is Scale.QUICK else (10, 9)
-    slow = 100 if scale is Scale.QUICK else 600
+    chunks, repeats = (1, 2) if scale is Scale.QUICK else (4, 11)
+    slow = 100 if scale is Scale.QUICK else 300
     turns = variants("fresh", "duplicates", "bulk", chunks=chunks) | {"after": partial(_after, samples=slow)}
     took = take_turns(turns, repeats=repeats)
     fresh = took["fresh"]

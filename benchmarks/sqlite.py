@@ -10,7 +10,7 @@ from benchmarks.sections import Scale
 
 
 def figures(*, scale: Scale) -> Iterator[Figure]:
-    chunks, repeats = (2, 2) if scale is Scale.QUICK else (10, 9)
+    chunks, repeats = (1, 2) if scale is Scale.QUICK else (4, 11)
     with fresh_file():
         from benchmarks import chunk
 

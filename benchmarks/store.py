@@ -29,7 +29,7 @@ _users = count(10**6)
 
 
 def figures(*, scale: Scale) -> Iterator[Figure]:
-    chunks, repeats = (2, 2) if scale is Scale.QUICK else (20, 11)
+    chunks, repeats = (2, 2) if scale is Scale.QUICK else (4, 15)
     limit.create_table()
     seconds = take_turns(
         {
