@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import report
@@ -32,20 +31,25 @@ def main() -> None:
     options = parser.parse_args()
     older = {each.name: each.value for each in report.load(options.compare)} if options.compare else None
     figures: list[Figure] = []
+    failed: list[str] = []
     for section in options.only:
         started = time.monotonic()
-        figures += run(section, scale=options.scale)
+        if not run(section, scale=options.scale, figures=figures):
+            failed.append(section)
         sys.stderr.write(f"{section}: {time.monotonic() - started:.0f} s\n")
-    report.save(figures, LATEST)
+        report.save(figures, LATEST)
     sys.stdout.write(report.table(figures, older=older) + "\n")
+    if failed:
+        sys.exit(f"Failed: {', '.join(failed)}")
 
 
-def run(section: str, *, scale: Scale) -> Iterator[Figure]:
-    """In a process of its own. Raises CalledProcessError if it failed."""
+def run(section: str, *, scale: Scale, figures: list[Figure]) -> bool:
+    """In a process of its own; whether it came to its end. What it measured until then is kept."""
     command = [sys.executable, "-m", "benchmarks.section", section, scale]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
-    for line in done.stdout.splitlines():
-        yield report.read(json.loads(line))
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        figures += [report.read(json.loads(line)) for line in process.stdout]
+    return process.returncode == 0
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ OURS_SILENT, FLOOR_SILENT = "/baselines/imports/silent/", "/baselines/floor/sile
 """The same without their messages."""
 INLINE = "/baselines/inline/"
 
-CHUNK = 1_000
+PROCESSED = 1_000
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def process_one() -> None:
     from django_healthkit_ingest.testing import ingest
 
     user = get_user_model().objects.create_user("processed")
-    ingest(workload.body(workload.records(CHUNK)), user=user)
+    ingest(workload.body(workload.records(PROCESSED)), user=user)
 
 
 def check(sent: Counter[str], *, requests: Counter[str], messages: int) -> None:
@@ -53,16 +53,19 @@ def check(sent: Counter[str], *, requests: Counter[str], messages: int) -> None:
     from django.db.models import Count, Sum
 
     from benchmarks.baselines.models import InlineSample
+    from django_healthkit_ingest.conf import get_settings
     from django_healthkit_ingest.models import ImportBatch, ImportChunk
 
     batches = ImportBatch.objects.aggregate(number=Count("pk"), received=Sum("received"), chunks=Sum("chunk_count"))
     chunks = ImportChunk.objects.filter(payload__isnull=False).aggregate(number=Count("pk"), received=Sum("received"))
-    taken = sent[OURS] + sent[OURS_SILENT] + CHUNK
+    taken = sent[OURS] + sent[OURS_SILENT] + PROCESSED
+    size = get_settings().chunk_size
+    parts = sum(-(-received // size) for received in ImportBatch.objects.values_list("received", flat=True))
     facts = {
         "batches": (batches["number"], requests[OURS] + requests[OURS_SILENT] + 1),
         "their records": (batches["received"], taken),
-        "their chunks": (batches["chunks"], taken // CHUNK),
-        "chunks": (chunks["number"], taken // CHUNK),
+        "their chunks": (batches["chunks"], parts),
+        "chunks": (chunks["number"], parts),
         "the chunks' records": (chunks["received"], taken),
         "messages": (messages, requests[OURS] + requests[FLOOR]),
         "rows of BEFORE": (InlineSample._default_manager.count(), sent[INLINE]),

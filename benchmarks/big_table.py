@@ -56,7 +56,7 @@ def _give_sources(cursor: Any, user_ids: list[Any], *, model: Any) -> None:
     names = "key, recorder, name, bundle_id, product_type, version, system_version, device, precedence"
     table = Source._meta.db_table
     cursor.execute(
-        f"INSERT INTO {table} (user_id, {names}) SELECT u, {names} FROM {table}, unnest(%s) AS u WHERE user_id = %s",  # noqa: S608
+        f"INSERT INTO {table} (user_id, {names}) SELECT u, {names} FROM {table}, unnest(%s) AS u WHERE user_id = %s",
         [user_ids, model],
     )
 
@@ -66,13 +66,13 @@ def _copy_days(cursor: Any, user_ids: list[Any], *, model: Any) -> None:
     same = ", ".join(_SAME)
     mine = ", ".join(f"s.{name}" for name in _SAME)
     cursor.execute(
-        f'CREATE TEMP TABLE model AS SELECT key, start, "end", {mine} FROM {table} AS s'  # noqa: S608
+        f'CREATE TEMP TABLE model AS SELECT key, start, "end", {mine} FROM {table} AS s'
         f" JOIN {sources} AS source ON source.id = s.source_id WHERE s.user_id = %s ORDER BY s.type_id, s.start",
         [model],
     )
     cursor.execute("ANALYZE model")
     cursor.execute(
-        f'INSERT INTO {table} (user_id, batch_id, source_id, uuid, fingerprint, start, "end", {same})'  # noqa: S608
+        f'INSERT INTO {table} (user_id, batch_id, source_id, uuid, fingerprint, start, "end", {same})'
         ' SELECT mine.user_id, n, mine.id, gen_random_uuid(), gen_random_uuid(), start - back, "end" - back,'
         f" {same} FROM generate_series(0, %s) AS n CROSS JOIN LATERAL"
         f" (SELECT user_id, id, key, interval '1 day' * (%s - n / %s) AS back FROM {sources}"

@@ -47,7 +47,7 @@ class Question:
         a next page, as in the product."""
         with connection.cursor() as cursor:
             cursor.execute(
-                'SELECT s.uuid, s.start, s."end", s.value, s.id, s.time_zone, s.raw_unit, s.category, s.metadata,'  # noqa: S608
+                'SELECT s.uuid, s.start, s."end", s.value, s.id, s.time_zone, s.raw_unit, s.category, s.metadata,'
                 " s.details, o.key, o.name, o.bundle_id, o.product_type, o.version, o.system_version, o.device,"
                 f" o.precedence FROM {TABLE} AS s LEFT JOIN {Source._meta.db_table} AS o ON o.id = s.source_id"
                 " WHERE s.user_id = %s AND s.type_id = %s AND s.start >= %s AND s.start < %s"

@@ -9,6 +9,7 @@ from example_project.settings import *  # noqa: F403
 
 INSTALLED_APPS = [*example.INSTALLED_APPS, "benchmarks.baselines"]
 ROOT_URLCONF = "benchmarks.urls"
+LOGGING = {**example.LOGGING, "loggers": {"django_healthkit_ingest": {"level": "WARNING"}}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 MEDIA_ROOT = os.environ.get("MEDIA_ROOT", "")
 """Where uploads lie until they are cut."""

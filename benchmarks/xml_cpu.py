@@ -18,7 +18,7 @@ from django_healthkit_ingest.core.samples import Sample, Section, Statistics
 
 MEGABYTES = {Scale.QUICK: 1, Scale.NORMAL: 20, Scale.FULL: 100}
 REPEATS = {Scale.QUICK: 3, Scale.NORMAL: 7, Scale.FULL: 7}
-CHUNK = 1000
+CHUNK = 5000
 BLOCK = 2**20
 _BASELINE = "expat, empty handlers"
 
