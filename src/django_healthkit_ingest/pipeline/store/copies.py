@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django_healthkit_ingest.core import samples
 from django_healthkit_ingest.core.identity import twin_key
+from django_healthkit_ingest.core.registry import SampleKind
 from django_healthkit_ingest.core.twins import Classes, Likeness, best_by_ordinal
 from django_healthkit_ingest.models import HealthSample, Tally, Trace
 from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
@@ -79,15 +80,15 @@ def count(
     records: Sequence[samples.Sample],
     members: Sequence[samples.Sample],
     *,
+    looks: Mapping[int, Likeness],
     place: Place,
     recall: Recall,
 ) -> Counted:
-    """Store records without uuid.
+    """Store records without uuid; ``looks`` by the records' ``id``.
 
     ``members`` of correlations are counted apart from ``records``, for Apple's export lists them outside, too.
     """
     own = [*records, *members]
-    looks = {id(each): look(each) for each in own}
     twins = {each.twin for each in looks.values()}
     alone = _alone(table, own, looks=looks, place=place)
     counted = Counted()
@@ -118,15 +119,18 @@ def _alone(
 
     Each of them is one row, whatever else is counted.
     """
-    numbers = Counter(looks[id(each)].twin for each in own)
-    candidates = [each for each in own if numbers[looks[id(each)].twin] == 1]
-    asked = [_asked(table, each, twin=looks[id(each)].twin) for each in candidates]
+    keys = [looks[id(each)].twin.int for each in own]  # of an integer the hash is no Python call
+    numbers = Counter(keys)
+    candidates = [each for each, key in zip(own, keys, strict=True) if numbers[key] == 1]
+    asked = [_asked(each, twin=looks[id(each)].twin) for each in candidates]
     like = table.resembled(asked, chunk_id=None if place.only_chunk else place.chunk_id)
     return {id(each) for number, each in enumerate(candidates) if number not in like}
 
 
-def _asked(table: SampleTable, record: samples.Sample, *, twin: UUID) -> Look:
-    return Look(twin=twin, unread=_unread_twin(record) or twin, moment=table.moment(record))
+def _asked(record: samples.Sample, *, twin: UUID) -> Look:
+    # Of a quantity it is the same key: nothing but type and time is in it.
+    unread = _unread_twin(record) if record.kind is not SampleKind.QUANTITY else twin
+    return Look(twin, unread or twin, record)
 
 
 def _unread_twin(record: samples.Sample) -> UUID | None:
@@ -142,7 +146,7 @@ def _count(
     records: Sequence[samples.Sample],
     members: Sequence[samples.Sample],
     *,
-    looks: dict[int, Likeness],
+    looks: Mapping[int, Likeness],
     place: Place,
     recall: Recall,
 ) -> Counted:

@@ -102,6 +102,8 @@ class _Chunk:
                 if sample.uuid is not None:
                     self.memberships.update((sample.uuid, member) for member in members)
             self.nested = self.kept.keys() - own
+        self.looks = {id(sample): look(sample) for sample in (*self.loose, *self.loose_members)}
+        """Of those without uuid, by ``id``; made before the lock is taken, for it is a good part of their work."""
 
     def _add(self, parsed: Sequence[samples.Sample], loose: list[samples.Sample]) -> None:
         for sample in parsed:
@@ -149,7 +151,9 @@ class _Merge:
             absorbed, adopted = absorb(table, looks, newcomers=newcomers, place=self._place)
         counted = Counted()
         if chunk.loose or chunk.loose_members:
-            counted = count(table, chunk.loose, chunk.loose_members, place=self._place, recall=recall)
+            counted = count(
+                table, chunk.loose, chunk.loose_members, looks=chunk.looks, place=self._place, recall=recall
+            )
         own = len(chunk.records(missing))
         inserted = own + counted.inserted - adopted
         updated += counted.updated

@@ -8,13 +8,14 @@ Nothing lives longer than the transaction, so a transaction pooler may hand ever
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Field
 
+from django_healthkit_ingest.core.samples import Sample
 from django_healthkit_ingest.models import HealthSample, Tally, Trace
 from django_healthkit_ingest.pipeline.store.table import Look, Moment, Row
 
@@ -42,13 +43,14 @@ _HAS = (
     f" EXISTS (SELECT 1 FROM {_TALLIES} WHERE batch_id = %s),"
     f" EXISTS (SELECT 1 FROM {_TRACES} WHERE user_id = %s)"
 )
-_RESEMBLED = (
+_RESEMBLED = "SELECT w.n - 1 FROM unnest(%s::uuid[], %s::uuid[]) WITH ORDINALITY AS w (twin, unread, n) WHERE "
+_RESEMBLED_OR_NEAR = (
     "SELECT w.n - 1 FROM unnest(%s::uuid[], %s::uuid[], %s::int4[], %s::timestamptz[], %s::timestamptz[])"
     " WITH ORDINALITY AS w (twin, unread, type_id, first, last, n) WHERE "
 )
 _LIKE_ROW = f"EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = %s AND twin = w.twin AND uuid IS NULL OFFSET 0)"
 _LIKE_UNREAD = (
-    f"EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = %s AND twin = w.unread AND uuid IS NULL"
+    f"w.unread <> w.twin AND EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = %s AND twin = w.unread AND uuid IS NULL"
     " AND batch_id = %s AND details IS NOT NULL OFFSET 0)"
 )
 _LIKE_TALLY = f"EXISTS (SELECT 1 FROM {_TALLIES} WHERE batch_id = %s AND twin = w.twin AND chunk_id <> %s OFFSET 0)"
@@ -81,7 +83,13 @@ def neighbours(cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any
 
 
 def resembled(
-    cursor: CursorWrapper, looks: Sequence[Look], *, user_id: Any, batch_id: int, chunk_id: int | None
+    cursor: CursorWrapper,
+    looks: Sequence[Look],
+    *,
+    moment: Callable[[Sample], Moment],
+    user_id: Any,
+    batch_id: int,
+    chunk_id: int | None,
 ) -> Iterable[int]:
     cursor.execute(_HAS, [user_id, user_id, batch_id, user_id])
     has_loose, has_uuids, has_tallies, has_traces = cursor.fetchone()
@@ -96,19 +104,20 @@ def resembled(
     if has_traces:
         tests.append(_LIKE_TRACE)
         values.append(user_id)
+    arrays = [_array([look.twin.hex for look in looks]), _array([look.unread.hex for look in looks])]
     if has_uuids:
         tests.append(_LIKE_NEIGHBOUR)
         values.append(user_id)
+        moments = [moment(look.record) for look in looks]
+        arrays += [
+            _array([each.type_id for each in moments]),
+            _array([f'"{each.start}"' for each in moments]),
+            _array([f'"{each.end}"' for each in moments]),
+        ]
     if not tests:
         return []
-    arrays = [
-        _array([look.twin.hex for look in looks]),
-        _array([look.unread.hex for look in looks]),
-        _array([look.moment.type_id for look in looks]),
-        _array([f'"{look.moment.start}"' for look in looks]),
-        _array([f'"{look.moment.end}"' for look in looks]),
-    ]
-    cursor.execute(_RESEMBLED + " OR ".join(tests), [*arrays, *values])
+    sql = _RESEMBLED_OR_NEAR if has_uuids else _RESEMBLED
+    cursor.execute(sql + " OR ".join(tests), [*arrays, *values])
     return [place for (place,) in cursor.fetchall()]
 
 

@@ -55,9 +55,7 @@ def neighbours(cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any
     return found
 
 
-def resembled(
-    cursor: CursorWrapper, looks: Sequence[Look], *, user_id: Any, batch_id: int, chunk_id: int | None
-) -> Iterable[int]:
+def resembled(cursor: CursorWrapper, looks: Sequence[Look], **_: Any) -> Iterable[int]:
     """All of them: asking costs as much here as looking closely."""
     return range(len(looks))
 

@@ -7,7 +7,7 @@ many rows get in at once, and how a question about many records is asked.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
 from operator import attrgetter
@@ -85,7 +85,7 @@ class Look(NamedTuple):
     twin: UUID
     unread: UUID
     """The twin key it had while its type was not known; its own one if that was never so."""
-    moment: Moment
+    record: samples.Sample
 
 
 class Engine(Protocol):
@@ -108,6 +108,7 @@ class Engine(Protocol):
         cursor: CursorWrapper,
         looks: Sequence[Look],
         *,
+        moment: Callable[[samples.Sample], Moment],
         user_id: Any,
         batch_id: int,
         chunk_id: int | None,
@@ -211,7 +212,7 @@ class SampleTable:
         first = 0
         for part in slices(looks):
             places = self._engine.resembled(
-                self._cursor, part, user_id=self._user, batch_id=self._batch, chunk_id=chunk_id
+                self._cursor, part, moment=self.moment, user_id=self._user, batch_id=self._batch, chunk_id=chunk_id
             )
             found.update(first + place for place in places)
             first += len(part)
