@@ -34,7 +34,7 @@ def road() -> Iterator[SQS]:
 
 
 @contextmanager
-def worker(sqs: SQS, *, concurrency: int = 2) -> Iterator[Supervised]:
+def worker(sqs: SQS, *, concurrency: int = host.PROCESSES) -> Iterator[Supervised]:
     """A prefork worker, after which another may follow at once.
 
     moto does not see that a worker has gone: it would hand the next message to the last poll, where it is nobody's

@@ -14,6 +14,8 @@ from example_project.services.supervise import Supervised, start
 
 ROOT = Path(__file__).parents[2]
 QUEUE = "apple-health-imports"
+PROCESSES = 3
+"""Of a worker: one more than one user's backfill may keep busy (``DISPATCH_WINDOW``), so that others need not wait."""
 WORKER_GRACE = 5.0
 """Seconds a worker gets to finish the chunks it holds."""
 
@@ -33,7 +35,7 @@ def api() -> Iterator[str]:
 
 
 @contextmanager
-def worker(*, concurrency: int = 2) -> Iterator[Supervised]:
+def worker(*, concurrency: int = PROCESSES) -> Iterator[Supervised]:
     """A prefork Celery worker that has connected to the queue."""
     options = ["--concurrency", str(concurrency), "--queues", QUEUE, "--loglevel", "INFO"]
     chatter = ["--without-gossip", "--without-mingle", "--without-heartbeat"]

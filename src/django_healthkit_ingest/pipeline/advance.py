@@ -15,4 +15,11 @@ def advance(*, chunk_id: int, chunk: ImportChunk | None = None) -> None:
     chunks = ImportChunk.objects.using(database()).filter(pk=chunk_id).only("batch_id", "user_id", "lane")
     for each in (chunk,) if chunk is not None else chunks:
         dispatch(user_id=each.user_id, lane=each.lane)
-        finish(batch_id=each.batch_id)
+        if not _has_unfinished(batch_id=each.batch_id):
+            finish(batch_id=each.batch_id)
+
+
+def _has_unfinished(*, batch_id: int) -> bool:
+    """Asked first because it is nearly always so, and ``finish`` reads the whole batch."""
+    chunks = ImportChunk.objects.using(database()).filter(batch_id=batch_id)
+    return chunks.unfinished().exists()

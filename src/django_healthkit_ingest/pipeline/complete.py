@@ -221,7 +221,8 @@ def _store(
 def _close(
     chunk: ImportChunk, records: _Records, *, withholding: Withholding, books: Mapping[str, int], using: str
 ) -> None:
-    _replace_rejections(chunk, records.rejections, using=using)
+    if records.rejections or chunk.claim_no > 1:  # nobody has run it before, so there are none to replace
+        _replace_rejections(chunk, records.rejections, using=using)
     unknown = Counter(sample.identifier for sample in records.samples if not sample.known)
     for record in records.statistics:
         unknown.update({value.identifier for value in record.values if not value.known})

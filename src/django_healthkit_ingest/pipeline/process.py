@@ -24,7 +24,7 @@ from django_healthkit_ingest.pipeline.failures import (
     drop_broken_connection,
 )
 from django_healthkit_ingest.pipeline.measures import chunk_completed, chunk_retried, chunks_failed, ids_of
-from django_healthkit_ingest.pipeline.switches import is_paused
+from django_healthkit_ingest.pipeline.switches import is_paused, unless_paused
 from django_healthkit_ingest.queues import PROCESS_CHUNK, enqueue, lease
 
 logger = logging.getLogger("django_healthkit_ingest")
@@ -37,11 +37,8 @@ def process(*, chunk_id: int, task_id: str) -> None:
     back. While processing is paused the chunk is put back instead, unsent and without an attempt: the message is used
     up, and its next one is sent when the pause is over.
     """
-    chunk = None
-    if is_paused(Pausable.PROCESSING):
-        chunks = ImportChunk.objects.using(database()).filter(pk=chunk_id)
-        chunks.put_back(task_id=task_id, now=timezone.now())
-    elif (chunk := _claim(chunk_id=chunk_id, task_id=task_id)) is not None:
+    chunk = _claim(chunk_id=chunk_id, task_id=task_id)
+    if chunk is not None:
         _run(chunk)
     advance(chunk_id=chunk_id, chunk=chunk)
 
@@ -52,8 +49,11 @@ def _claim(*, chunk_id: int, task_id: str) -> ImportChunk | None:
     now = timezone.now()
     limit = get_settings().max_attempts
     with transaction.atomic(using=using):
-        if not chunks.claim(task_id=task_id, now=now, lease=lease(), max_attempts=limit):
-            if chunks.give_up(task_id=task_id, now=now, max_attempts=limit):
+        free = chunks.filter(unless_paused(Pausable.PROCESSING))
+        if not free.claim(task_id=task_id, now=now, lease=lease(), max_attempts=limit):
+            if is_paused(Pausable.PROCESSING):
+                chunks.put_back(task_id=task_id, now=now)
+            elif chunks.give_up(task_id=task_id, now=now, max_attempts=limit):
                 logger.error("Chunk %s is FAILED: its attempts are exhausted.", chunk_id, extra={"chunk_id": chunk_id})
                 chunks_failed(chunk_id=chunk_id)
             return None
