@@ -37,7 +37,7 @@ def demo(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
 
 def is_running(process: psutil.Process) -> bool:
     try:
-        return process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
@@ -45,7 +45,7 @@ def is_running(process: psutil.Process) -> bool:
 def words(process: psutil.Process) -> list[str]:
     """Of its command line; none, if it was a short-lived one and has ended by itself."""
     try:
-        return process.cmdline()
+        return [str(word) for word in process.cmdline()]
     except psutil.NoSuchProcess:
         return []
 
