@@ -21,10 +21,14 @@ MANY = 3000
 
 
 @pytest.fixture
-def crowded(user: Any) -> Any:
-    """A user with many rows, of whom the planner knows nothing yet."""
+def crowded(user: Any, other_user: Any) -> Any:
+    """A user with many rows, of whom the planner believes that there is none."""
+    ingest(healthkit_body(*(quantity() for _ in range(300))), user=other_user)
+    with connections[database()].cursor() as cursor:
+        cursor.execute("ANALYZE healthkit_ingest_healthsample")
     moments = ((START + timedelta(seconds=7 * number)).isoformat() for number in range(MANY))
     ingest(healthkit_body(*(quantity(start=moment) for moment in moments)), user=user)
+    ingest(flutter_body(*(flutter_point(uuid=None, start=START - timedelta(days=n)) for n in range(MANY))), user=user)
     return user
 
 

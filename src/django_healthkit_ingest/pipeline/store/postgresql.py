@@ -1,7 +1,9 @@
 """The sample table on PostgreSQL: binary COPY straight into it, and questions that name the index they need.
 
-Each question is a lateral subquery per record that the planner cannot flatten. As a plain join, or with ``= ANY``, it
-reads all rows of a user whose number it underestimates, and it does underestimate those of whoever sends a history.
+Each question is a subquery per record that the planner cannot flatten. As a plain join, or with ``= ANY``, it reads all
+rows of a user whose number it underestimates, and it does underestimate those of whoever sends a history. Nor is it
+told who the user is (``_WHO``): of one it has not seen it would expect a single row, any index that begins with the
+user would seem as good as another, and it might read all of the user's rows for each record.
 
 Nothing lives longer than the transaction, so a transaction pooler may hand every chunk another connection.
 """
@@ -22,19 +24,21 @@ from django_healthkit_ingest.pipeline.store.table import Look, Moment, Row
 _TABLE = f'"{HealthSample._meta.db_table}"'
 _JSONB_VERSION = b"\x01"
 
+_WHO = "(SELECT %s AS id OFFSET 0) AS who"
+
 _FIND = (
-    "SELECT w.n - 1, s.id, s.rank, s.sync_version FROM unnest(%s::uuid[]) WITH ORDINALITY AS w (uuid, n)"
-    " CROSS JOIN LATERAL"
-    f" (SELECT id, rank, sync_version FROM {_TABLE} WHERE user_id = %s AND uuid = w.uuid LIMIT 1) AS s"
+    f"SELECT w.n - 1, s.id, s.rank, s.sync_version FROM {_WHO}"
+    " CROSS JOIN unnest(%s::uuid[]) WITH ORDINALITY AS w (uuid, n) CROSS JOIN LATERAL"
+    f" (SELECT id, rank, sync_version FROM {_TABLE} WHERE user_id = who.id AND uuid = w.uuid LIMIT 1) AS s"
 )
 
 _NEIGHBOURS = (
-    "SELECT s.id FROM unnest(%s::int4[], %s::timestamptz[], %s::timestamptz[]) AS w (type_id, first, last)"
-    f" CROSS JOIN LATERAL (SELECT id FROM {_TABLE} WHERE user_id = %s AND type_id = w.type_id"
+    f"SELECT s.id FROM {_WHO} CROSS JOIN"
+    " unnest(%s::int4[], %s::timestamptz[], %s::timestamptz[]) AS w (type_id, first, last)"
+    f" CROSS JOIN LATERAL (SELECT id FROM {_TABLE} WHERE user_id = who.id AND type_id = w.type_id"
     " AND start >= w.first AND start < w.first + interval '1 second'"
     """ AND date_trunc('second', "end") = w.last AND uuid IS NOT NULL OFFSET 0) AS s"""
 )
-
 
 _TALLIES, _TRACES = f'"{Tally._meta.db_table}"', f'"{Trace._meta.db_table}"'
 _HAS = (
@@ -43,20 +47,24 @@ _HAS = (
     f" EXISTS (SELECT 1 FROM {_TALLIES} WHERE batch_id = %s),"
     f" EXISTS (SELECT 1 FROM {_TRACES} WHERE user_id = %s)"
 )
-_RESEMBLED = "SELECT w.n - 1 FROM unnest(%s::uuid[], %s::uuid[]) WITH ORDINALITY AS w (twin, unread, n) WHERE "
+_RESEMBLED = (
+    f"SELECT w.n - 1 FROM {_WHO} CROSS JOIN unnest(%s::uuid[], %s::uuid[])"
+    " WITH ORDINALITY AS w (twin, unread, n) WHERE "
+)
 _RESEMBLED_OR_NEAR = (
-    "SELECT w.n - 1 FROM unnest(%s::uuid[], %s::uuid[], %s::int4[], %s::timestamptz[], %s::timestamptz[])"
+    f"SELECT w.n - 1 FROM {_WHO} CROSS JOIN"
+    " unnest(%s::uuid[], %s::uuid[], %s::int4[], %s::timestamptz[], %s::timestamptz[])"
     " WITH ORDINALITY AS w (twin, unread, type_id, first, last, n) WHERE "
 )
-_LIKE_ROW = f"EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = %s AND twin = w.twin AND uuid IS NULL OFFSET 0)"
+_LIKE_ROW = f"EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = who.id AND twin = w.twin AND uuid IS NULL OFFSET 0)"
 _LIKE_UNREAD = (
-    f"w.unread <> w.twin AND EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = %s AND twin = w.unread AND uuid IS NULL"
+    f"w.unread <> w.twin AND EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = who.id AND twin = w.unread AND uuid IS NULL"
     " AND batch_id = %s AND details IS NOT NULL OFFSET 0)"
 )
 _LIKE_TALLY = f"EXISTS (SELECT 1 FROM {_TALLIES} WHERE batch_id = %s AND twin = w.twin AND chunk_id <> %s OFFSET 0)"
-_LIKE_TRACE = f"EXISTS (SELECT 1 FROM {_TRACES} WHERE user_id = %s AND twin = w.twin OFFSET 0)"
+_LIKE_TRACE = f"EXISTS (SELECT 1 FROM {_TRACES} WHERE user_id = who.id AND twin = w.twin OFFSET 0)"
 _LIKE_NEIGHBOUR = (
-    f"EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = %s AND type_id = w.type_id"
+    f"EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = who.id AND type_id = w.type_id"
     " AND start >= w.first AND start < w.first + interval '1 second'"
     """ AND date_trunc('second', "end") = w.last AND uuid IS NOT NULL OFFSET 0)"""
 )
@@ -72,13 +80,13 @@ def insert(cursor: CursorWrapper, rows: Iterable[Row], *, fields: Sequence[Field
 
 
 def find(cursor: CursorWrapper, uuids: Sequence[UUID], *, user_id: Any) -> Iterable[tuple[int, int, int, int | None]]:
-    cursor.execute(_FIND, [_array([uuid.hex for uuid in uuids]), user_id])
+    cursor.execute(_FIND, [user_id, _array([uuid.hex for uuid in uuids])])
     return list(cursor.fetchall())
 
 
 def neighbours(cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any) -> Iterable[int]:
     types, starts, ends = zip(*moments, strict=True)
-    cursor.execute(_NEIGHBOURS, [list(types), list(starts), list(ends), user_id])
+    cursor.execute(_NEIGHBOURS, [user_id, list(types), list(starts), list(ends)])
     return [key for (key,) in cursor.fetchall()]
 
 
@@ -97,17 +105,15 @@ def resembled(
     values: list[Any] = []
     if has_loose:
         tests += [_LIKE_ROW, _LIKE_UNREAD]
-        values += [user_id, user_id, batch_id]
+        values.append(batch_id)
     if has_tallies and chunk_id is not None:
         tests.append(_LIKE_TALLY)
         values += [batch_id, chunk_id]
     if has_traces:
         tests.append(_LIKE_TRACE)
-        values.append(user_id)
     arrays = [_array([look.twin.hex for look in looks]), _array([look.unread.hex for look in looks])]
     if has_uuids:
         tests.append(_LIKE_NEIGHBOUR)
-        values.append(user_id)
         moments = [moment(look.record) for look in looks]
         arrays += [
             _array([each.type_id for each in moments]),
@@ -117,7 +123,7 @@ def resembled(
     if not tests:
         return []
     sql = _RESEMBLED_OR_NEAR if has_uuids else _RESEMBLED
-    cursor.execute(sql + " OR ".join(tests), [*arrays, *values])
+    cursor.execute(sql + " OR ".join(tests), [user_id, *arrays, *values])
     return [place for (place,) in cursor.fetchall()]
 
 
