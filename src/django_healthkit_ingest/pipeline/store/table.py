@@ -160,17 +160,13 @@ class SampleTable:
         """Records whose uuid has no row, and those whose row holds another version. All others are duplicates."""
         missing: list[samples.Sample] = []
         others: list[tuple[samples.Sample, Stored]] = []
-        for part in slices(records):
-            rows = self._engine.find(self._cursor, part, user_id=self._user)
+        for part in slices(records.items()):
+            rows = self._engine.find(self._cursor, [uuid for uuid, _ in part], user_id=self._user)
             found = {place: (key, rank, sync_version) for place, key, rank, sync_version in rows}
-            if not found:
-                missing += [records[uuid] for uuid in part]
-                continue
-            for place, uuid in enumerate(part):
-                record = records[uuid]
+            for place, (_, record) in enumerate(part):
                 if (row := found.get(place)) is None:
                     missing.append(record)
-                elif row[1:] != (record.rank, record.sync_version):
+                elif row[1] != record.rank or row[2] != record.sync_version:
                     key, rank, sync_version = row
                     others.append((record, Stored(key, version_of(rank, sync_version))))
         return missing, others
