@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from django_healthkit_ingest.models import HealthSample
-from django_healthkit_ingest.pipeline.store import postgresql
+from django_healthkit_ingest.pipeline.copying import copy_rows
 from django_healthkit_ingest.pipeline.store.table import COLUMNS, Row, sample_field
 
 TABLE = "limit_sample"
@@ -33,9 +33,4 @@ def store_chunks(chunks: Iterable[Sequence[Row]]) -> None:
 
 
 def copy(rows: Sequence[Row], *, table: str, cursor: CursorWrapper) -> None:
-    fields = [sample_field(name) for name in COLUMNS]
-    columns = ", ".join(f'"{field.column}"' for field in fields)
-    with cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)") as sink:
-        sink.set_types(postgresql.kinds(fields, cursor=cursor))
-        for row in rows:
-            sink.write_row(row)
+    copy_rows(cursor, rows, fields=[sample_field(name) for name in COLUMNS], table=table)

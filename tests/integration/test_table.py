@@ -7,10 +7,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connections
+from django.db import IntegrityError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_healthkit_ingest.models import HealthSample, database
+from django_healthkit_ingest.pipeline.store.table import COLUMNS, engine_of, sample_field
 from django_healthkit_ingest.testing import flutter_body, healthkit_body, ingest
 from django_healthkit_ingest.testing.payloads import flutter_point, quantity
 
@@ -87,6 +88,20 @@ def test_a_row_that_is_replaced_keeps_its_key(user: Any) -> None:
         contents.add(str(row.metadata))
 
     assert 1 < len(contents) < 30
+
+
+def test_what_the_database_refuses_is_an_error_of_django(user: Any) -> None:
+    """Others are nobody's to sort: a lost connection would count as a crash, and not as a reason to try again."""
+    ingest(healthkit_body(quantity()), user=user)
+    rows = HealthSample.objects.using(database()).for_user(user)
+    fields = [sample_field(name) for name in ("id", *COLUMNS)]
+    values = rows.values_list(*(field.attname for field in fields)).get()
+
+    connection = connections[database()]
+    with pytest.raises(IntegrityError), transaction.atomic(using=database()), connection.cursor() as cursor:
+        engine_of(connection).insert(cursor, [values], fields=fields)
+
+    assert rows.count() == 1
 
 
 def test_a_new_row_after_a_replaced_one_has_a_key_of_its_own(user: Any) -> None:

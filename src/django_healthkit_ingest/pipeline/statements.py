@@ -6,6 +6,7 @@ will do; for a request that has only a few milliseconds, that was most of it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_healthkit_ingest.core.states import UNFINISHED, Pausable, Status
 from django_healthkit_ingest.models import Erasure, ImportBatch, ImportChunk, Switch, database
+from django_healthkit_ingest.pipeline.copying import copy_rows, document
 
 _UNFINISHED = ", ".join(f"'{status}'" for status in UNFINISHED)
 
@@ -82,21 +84,15 @@ def insert_chunks(rows: Sequence[ImportChunk], *, using: str) -> None:
         ImportChunk.objects.using(using).bulk_create(rows)
         return
     fields = [field for field in ImportChunk._meta.concrete_fields if not field.primary_key]
-    columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
-    with (
-        connection.wrap_database_errors,
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY {_table(ImportChunk)} ({columns}) FROM STDIN (FORMAT BINARY)") as copy,
-    ):
-        copy.set_types([_kind(field, connection) for field in fields])
-        for row in rows:
-            copy.write_row([field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields])
+    with connection.cursor() as cursor:
+        copy_rows(cursor, ([_value(row, field, connection) for field in fields] for row in rows), fields=fields)
 
 
-def _kind(field: models.Field[Any, Any], connection: Any) -> str:
-    """What psycopg makes a column's bytes from. A host's user may have any key: what is unknown is sent as text."""
-    name = str(field.db_type(connection)).partition("(")[0]
-    return name if connection.connection.adapters.types.get(name) else "text"
+def _value(row: ImportChunk, field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> Any:
+    value = getattr(row, field.attname)
+    if isinstance(field, models.JSONField):
+        return None if value is None else document(json.dumps(value))
+    return field.get_db_prep_save(value, connection)
 
 
 def _table(model: type[models.Model]) -> str:

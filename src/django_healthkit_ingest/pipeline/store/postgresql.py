@@ -19,10 +19,11 @@ from django.db.models import Field
 
 from django_healthkit_ingest.core.samples import Sample
 from django_healthkit_ingest.models import HealthSample, Tally, Trace
+from django_healthkit_ingest.pipeline.copying import copy_rows
+from django_healthkit_ingest.pipeline.copying import document as document  # a part of the engine
 from django_healthkit_ingest.pipeline.store.table import Look, Moment, Row
 
 _TABLE = f'"{HealthSample._meta.db_table}"'
-_JSONB_VERSION = b"\x01"
 
 _WHO = "(SELECT %s AS id OFFSET 0) AS who"
 
@@ -71,12 +72,7 @@ _LIKE_NEIGHBOUR = (
 
 
 def insert(cursor: CursorWrapper, rows: Iterable[Row], *, fields: Sequence[Field[Any, Any]]) -> None:
-    columns = ", ".join(f'"{field.column}"' for field in fields)
-    table = cursor.db.ops.quote_name(fields[0].model._meta.db_table)
-    with cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
-        copy.set_types(kinds(fields, cursor=cursor))
-        for row in rows:
-            copy.write_row(row)
+    copy_rows(cursor, rows, fields=fields)
 
 
 def find(cursor: CursorWrapper, uuids: Sequence[UUID], *, user_id: Any) -> Iterable[tuple[int, int, int, int | None]]:
@@ -130,15 +126,3 @@ def resembled(
 def _array(values: Iterable[str | int]) -> str:
     """An array's text form; psycopg's own escapes each element in Python, and these need none."""
     return "{" + ",".join(map(str, values)) + "}"
-
-
-def document(text: str) -> bytes:
-    """jsonb's binary form is a version and the text."""
-    return _JSONB_VERSION + text.encode()
-
-
-def kinds(fields: Sequence[Field[Any, Any]], *, cursor: CursorWrapper) -> list[int]:
-    """What psycopg makes the columns' bytes from. A host's user may have any key: what is unknown is sent as text."""
-    types = cursor.connection.adapters.types
-    names = [str(field.db_type(cursor.db)).partition("(")[0] for field in fields]
-    return [types.get_oid("bytea" if name == "jsonb" else name if types.get(name) else "text") for name in names]

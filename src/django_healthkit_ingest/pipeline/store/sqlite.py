@@ -56,7 +56,7 @@ def neighbours(cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any
 
 
 def resembled(cursor: CursorWrapper, looks: Sequence[Look], **_: Any) -> Iterable[int]:
-    """All of them: asking costs as much here as looking closely."""
+    """All of them: each is looked at closely."""
     return range(len(looks))
 
 
