@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from benchmarks.api import FLOOR, FLOOR_SILENT, INLINE, OURS, OURS_SILENT, check, served
 from benchmarks.load import GUNZIP, WARM_UP, Sent, line, posts, rate, turns
-from benchmarks.measure import Figure, ratio
+from benchmarks.measure import Figure, ratio, typical
 from benchmarks.quantiles import milliseconds, quantile_ratio
 from benchmarks.sections import Scale
 
@@ -90,11 +90,4 @@ def crowd(url: str, *, requests: int, sent: Sent) -> Iterator[Figure]:
         rates = [
             rate(url, clients=CLIENTS, requests=requests, samples=SMALL, path=path, sent=sent) for _ in range(ROUNDS)
         ]
-        yield Figure(
-            name=f"accept.{name}_{CLIENTS}_clients",
-            value=median(rates),
-            unit="req/s",
-            baseline="-",
-            n=ROUNDS,
-            spread=(min(rates), max(rates)),
-        )
+        yield typical(f"accept.{name}_{CLIENTS}_clients", rates, unit="req/s", baseline="-")

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from benchmarks import database, workload
+from benchmarks import services, workload
 from example_project.demo import host
-from example_project.services.queues import create_queue, message_count
-from example_project.services.together import start_services
+from example_project.services.queues import message_count
 
 OURS, FLOOR = "/health/imports/", "/baselines/floor/"
 OURS_SILENT, FLOOR_SILENT = "/baselines/imports/silent/", "/baselines/floor/silent/"
@@ -27,15 +26,10 @@ PROCESSED = 1_000
 @contextmanager
 def served() -> Iterator[tuple[str, Callable[[], int]]]:
     """Its URL, and what counts the messages that have reached the queue."""
-    with start_services(durable=True) as services:
-        assert services.sqs is not None
-        queue = create_queue(services.sqs, name=host.QUEUE)
-        os.environ.update(services.environment())
-        os.environ.update(CELERY_BROKER_URL="sqs://", CELERY_APPLE_HEALTH_QUEUE_URL=queue.url)
-        database.set_up()
+    with services.road(with_valkey=True) as sqs:
         process_one()
         with host.api() as url:
-            yield url, partial(message_count, services.sqs, url=queue.url)
+            yield url, partial(message_count, sqs, url=os.environ["CELERY_APPLE_HEALTH_QUEUE_URL"])
 
 
 def process_one() -> None:

@@ -17,7 +17,7 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 from benchmarks.databases import another, turn_to
 from benchmarks.growth import Table, filled, import_chunks
-from benchmarks.measure import Figure, ratio, take_turns
+from benchmarks.measure import Figure, ratio, take_turns, typical
 from django_healthkit_ingest.models import HealthSample
 from example_project.services.postgresql import own_postgresql
 
@@ -66,9 +66,7 @@ def figures(roomy: Table, starved: Table, *, repeats: int) -> Iterator[Figure]:
     )
     for name, table in (("in_memory", roomy), ("beyond_memory", starved)):
         for what, (value, unit) in _per_sample(table).items():
-            yield Figure(
-                name=f"{name}.{what}", value=value, unit=unit, baseline="per sample", n=1, spread=(value, value)
-            )
+            yield typical(f"{name}.{what}", [value], unit=unit, baseline="per sample")
 
 
 def _per_sample(table: Table) -> Mapping[str, tuple[float, str]]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
-from statistics import median
 from uuid import uuid4
 
 from benchmarks import imports, workload
 from benchmarks.baselines import bulk, chunked
 from benchmarks.baselines.models import ChunkedSample
-from benchmarks.measure import Figure, ratio, take_turns, timed
+from benchmarks.measure import Figure, ratio, take_turns, timed, typical
 from benchmarks.sections import Scale
 from django_healthkit_ingest.conf import get_settings
 from django_healthkit_ingest.models import HealthSample, Source
@@ -47,10 +46,7 @@ def variants(*names: str, chunks: int) -> dict[str, Callable[[], float]]:
 
 
 def rate(name: str, seconds: Sequence[float]) -> Figure:
-    rates = sorted(1 / each for each in seconds)
-    return Figure(
-        name=name, value=median(rates), unit="/s", baseline="one process", n=len(rates), spread=(rates[0], rates[-1])
-    )
+    return typical(name, [1 / each for each in seconds], unit="/s", baseline="one process")
 
 
 def _ours(*, samples: int, again: bool = False) -> float:

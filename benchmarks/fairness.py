@@ -10,7 +10,7 @@ from statistics import median
 from django.db import connections
 
 from benchmarks.latency import SAMPLES, Sync, p95, sync
-from benchmarks.measure import Figure
+from benchmarks.measure import Figure, typical
 from benchmarks.phone import Phone, compressed, new_phone
 from benchmarks.sections import Scale
 
@@ -33,34 +33,13 @@ def figures(url: str, *, scale: Scale) -> Iterator[Figure]:
         busy += beside
         seconds.append(took)
     baseline = f"{SAMPLES} samples, idle system"
-    low, high = min(busy) / median(idle), max(busy) / median(idle)
-    yield Figure(
-        name="fairness.p95_vs_idle",
-        value=p95(busy) / p95(idle),
-        unit="x",
-        baseline=baseline,
-        n=len(busy),
-        spread=(low, high),
-        target=3,
-        at_least=False,
-    )
-    yield Figure(
-        name="fairness.p50_vs_idle",
-        value=median(busy) / median(idle),
-        unit="x",
-        baseline=baseline,
-        n=len(busy),
-        spread=(low, high),
-    )
+    slower = [each / median(idle) for each in busy]
+    worst = p95(busy) / p95(idle)
+    yield typical("fairness.p95_vs_idle", slower, value=worst, unit="x", baseline=baseline, target=3, at_least=False)
+    yield typical("fairness.p50_vs_idle", slower, unit="x", baseline=baseline)
     rates = [history / took for took in seconds]
-    yield Figure(
-        name="fairness.history_samples_per_s",
-        value=median(rates),
-        unit="/s",
-        baseline="the history, POST of its first body to its last row",
-        n=len(rates),
-        spread=(min(rates), max(rates)),
-    )
+    what = "the history, POST of its first body to its last row"
+    yield typical("fairness.history_samples_per_s", rates, unit="/s", baseline=what)
 
 
 def beside_a_history(url: str, *, samples: int) -> tuple[list[float], float]:

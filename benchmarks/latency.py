@@ -7,10 +7,10 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import median, quantiles
+from statistics import quantiles
 
 from benchmarks import services
-from benchmarks.measure import Figure
+from benchmarks.measure import Figure, typical
 from benchmarks.phone import compressed, new_phone
 from benchmarks.sections import Scale
 from django_healthkit_ingest.models import ImportChunk
@@ -40,13 +40,13 @@ def figures(url: str, *, scale: Scale) -> Iterator[Figure]:
     syncs = [sync(url) for _ in range(SYNCS[scale])]
     visible = [1000 * each.visible for each in syncs]
     what = f"{SAMPLES} samples, POST to last row"
-    yield _figure("latency.e2e_ms", visible, baseline=what, target=1500)
-    yield _figure("latency.e2e_p95_ms", visible, value=p95(visible), baseline=what)
-    yield _figure("latency.post_ms", [1000 * each.answered for each in syncs], baseline="POST to its answer")
+    yield typical("latency.e2e_ms", visible, unit="ms", baseline=what, target=1500, at_least=False)
+    yield typical("latency.e2e_p95_ms", visible, value=p95(visible), unit="ms", baseline=what)
+    yield typical("latency.post_ms", [1000 * each.answered for each in syncs], unit="ms", baseline="POST to its answer")
     claimed = [1000 * (each.claimed - each.answered) for each in syncs]
-    yield _figure("latency.queued_ms", claimed, baseline="answer to the chunk's claim")
+    yield typical("latency.queued_ms", claimed, unit="ms", baseline="answer to the chunk's claim")
     stored = [1000 * (each.visible - each.claimed) for each in syncs]
-    yield _figure("latency.stored_ms", stored, baseline="claim to last row")
+    yield typical("latency.stored_ms", stored, unit="ms", baseline="claim to last row")
 
 
 def warm_up(url: str) -> None:
@@ -82,7 +82,7 @@ def share_of_moto(sqs: SQS, *, scale: Scale) -> Figure:
             syncs = [sync(url) for _ in range(max(2, SYNCS[scale] // 3))]
     services.reach(sqs, through=sqs.endpoint_url)
     shares = [in_sqs(front.answers, sync=each) / each.visible for each in syncs]
-    return _figure("latency.moto_share", shares, unit="of it", baseline="calls to moto that the row waits for")
+    return typical("latency.moto_share", shares, unit="of it", baseline="calls to moto that the row waits for")
 
 
 def in_sqs(answers: list[Answer], *, sync: Sync) -> float:
@@ -116,25 +116,3 @@ def covered(intervals: list[tuple[float, float]]) -> float:
         seconds += max(0.0, end - max(begin, reached))
         reached = max(reached, end)
     return seconds
-
-
-def _figure(
-    name: str,
-    values: list[float],
-    *,
-    baseline: str,
-    unit: str = "ms",
-    value: float | None = None,
-    target: float | None = None,
-) -> Figure:
-    """The median, unless ``value`` is given."""
-    return Figure(
-        name=name,
-        value=median(values) if value is None else value,
-        unit=unit,
-        baseline=baseline,
-        n=len(values),
-        spread=(min(values), max(values)),
-        target=target,
-        at_least=False,
-    )

@@ -49,6 +49,29 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def typical(
+    name: str,
+    values: Sequence[float],
+    *,
+    unit: str,
+    baseline: str,
+    value: float | None = None,
+    target: float | None = None,
+    at_least: bool = True,
+) -> Figure:
+    """The median of repeats, unless ``value`` is given."""
+    return Figure(
+        name=name,
+        value=median(values) if value is None else value,
+        unit=unit,
+        baseline=baseline,
+        n=len(values),
+        spread=(min(values), max(values)),
+        target=target,
+        at_least=at_least,
+    )
+
+
 def ratio(
     name: str,
     *,
@@ -61,13 +84,4 @@ def ratio(
 ) -> Figure:
     """``to / of`` round by round: how many times faster ``of`` is."""
     ratios = [other / one for one, other in zip(of, to, strict=True)]
-    return Figure(
-        name=name,
-        value=median(ratios),
-        unit=unit,
-        baseline=baseline,
-        n=len(ratios),
-        spread=(min(ratios), max(ratios)),
-        target=target,
-        at_least=at_least,
-    )
+    return typical(name, ratios, unit=unit, baseline=baseline, target=target, at_least=at_least)

@@ -11,11 +11,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 
 import django
 
-from benchmarks.measure import Figure, ratio
+from benchmarks.measure import Figure, ratio, typical
 from benchmarks.processes import peak, peak_below
 from benchmarks.sections import Scale
 from benchmarks.xml_file import Contents, write_export
@@ -64,14 +63,7 @@ def _compared(name: str, rounds: list[list[float]], *, sizes: tuple[int, int], w
     yield ratio(
         f"{name}{separator}500_vs_50", of=small, to=large, baseline=f"{whose}, {what}", target=1.1, at_least=False
     )
-    yield Figure(
-        name=f"{name}{separator}megabytes",
-        value=median(large),
-        unit="MB",
-        baseline=f"{whose}, {sizes[1]} MB",
-        n=len(large),
-        spread=(min(large), max(large)),
-    )
+    yield typical(f"{name}{separator}megabytes", large, unit="MB", baseline=f"{whose}, {sizes[1]} MB")
 
 
 def split_alone(path: Path) -> int:

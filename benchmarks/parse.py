@@ -12,7 +12,7 @@ from django.db import connection
 from benchmarks import workload
 from benchmarks.baselines import limit
 from benchmarks.baselines.inline import SampleSerializer
-from benchmarks.measure import Figure, ratio, take_turns
+from benchmarks.measure import Figure, ratio, take_turns, typical
 from benchmarks.sections import Scale
 from django_healthkit_ingest.conf import get_settings
 from django_healthkit_ingest.core.formats.healthkit import HealthKitFormat
@@ -51,15 +51,7 @@ def figures(*, scale: Scale) -> Iterator[Figure]:
     yield ratio("parse.vs_json_loads_by_chunk", of=took["chunks"], to=ours, baseline="json.loads of each chunk")
     yield ratio("parse.without_copy_vs_json_loads", of=took["json"], to=took["parsed"], baseline=plain)
     yield ratio("parse.vs_list_serializer", of=ours, to=took["serializer"], baseline="DRF ListSerializer, dicts given")
-    micros = sorted(1e6 * each for each in ours)
-    yield Figure(
-        name="parse.us_per_sample",
-        value=micros[len(micros) // 2],
-        unit="us",
-        baseline="CPU",
-        n=len(micros),
-        spread=(micros[0], micros[-1]),
-    )
+    yield typical("parse.us_per_sample", [1e6 * each for each in ours], unit="us", baseline="CPU")
 
 
 def _cpu(work: Callable[[], object], *, samples: int) -> float:

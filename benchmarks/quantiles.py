@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from math import ceil
 from statistics import median
 
-from benchmarks.measure import Figure
+from benchmarks.measure import Figure, typical
 
 BLOCKS = 5
 
@@ -31,28 +32,15 @@ def quantile_ratio(
 ) -> Figure:
     """How many times longer ``of`` takes, of requests that took turns; its spread is that of five parts of the run."""
     parts = [quantile(of[part], share) / quantile(to[part], share) for part in _blocks(len(of))]
-    return Figure(
-        name=name,
-        value=quantile(of, share) / quantile(to, share),
-        unit="x",
-        baseline=baseline,
-        n=len(of),
-        spread=(min(parts), max(parts)),
-        target=target,
-        at_least=False,
-    )
+    value = quantile(of, share) / quantile(to, share)
+    figure = typical(name, parts, value=value, unit="x", baseline=baseline, target=target, at_least=False)
+    return replace(figure, n=len(of))
 
 
 def milliseconds(name: str, seconds: Sequence[float], *, share: float = 0.5, baseline: str = "-") -> Figure:
     """Its spread is the fastest and the slowest request."""
-    return Figure(
-        name=name,
-        value=quantile(seconds, share) * 1000,
-        unit="ms",
-        baseline=baseline,
-        n=len(seconds),
-        spread=(min(seconds) * 1000, max(seconds) * 1000),
-    )
+    taken = [1000 * each for each in seconds]
+    return typical(name, taken, value=quantile(taken, share), unit="ms", baseline=baseline)
 
 
 def _blocks(length: int) -> list[slice]:

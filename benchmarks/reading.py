@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from statistics import median
 from typing import Any
 
 from django.db import connection
@@ -17,6 +16,7 @@ from rest_framework.test import APIClient
 from benchmarks.databases import turn_to
 from benchmarks.growth import Table
 from benchmarks.measure import Figure, ratio, take_turns, timed
+from benchmarks.quantiles import milliseconds
 from django_healthkit_ingest.models import HealthSample, Source
 from django_healthkit_ingest.pipeline.pages import MAX_SIZE
 from django_healthkit_ingest.pipeline.samples import list_samples
@@ -80,7 +80,7 @@ def figures(table: Table, *, repeats: int) -> Iterator[Figure]:
             repeats=repeats,
         )
         baseline = f"{size} of 30 days' rows, {table.rows:,} in the table"
-        yield _milliseconds(f"read.{name}_ms", seconds["product"], baseline=baseline)
+        yield milliseconds(f"read.{name}_ms", seconds["product"], baseline=baseline)
         yield ratio(
             f"read.{name}_vs_raw_sql",
             of=seconds["sql"],
@@ -89,7 +89,7 @@ def figures(table: Table, *, repeats: int) -> Iterator[Figure]:
             target=2 if name == "page" else None,
             at_least=False,
         )
-        yield _milliseconds(f"read.{name}_over_http_ms", seconds["http"], baseline=baseline)
+        yield milliseconds(f"read.{name}_over_http_ms", seconds["http"], baseline=baseline)
 
 
 def _question(user: Any, *, size: int) -> Question:
@@ -129,10 +129,3 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for child in plan.get("Plans", ()):
         yield from _nodes(child)
-
-
-def _milliseconds(name: str, seconds: list[float], *, baseline: str) -> Figure:
-    taken = [1000 * each for each in seconds]
-    return Figure(
-        name=name, value=median(taken), unit="ms", baseline=baseline, n=len(taken), spread=(min(taken), max(taken))
-    )

@@ -7,9 +7,8 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from statistics import median
 
-from benchmarks.measure import Figure, ratio
+from benchmarks.measure import Figure, ratio, typical
 from benchmarks.phone import BREATH, PATIENCE, new_phone
 from benchmarks.processes import cpu_seconds
 from benchmarks.sections import Scale
@@ -47,13 +46,13 @@ def figures(sqs: SQS, *, scale: Scale) -> Iterator[Figure]:
     for number in PROCESSES:
         where = f"{number} worker processes, {USERS[scale]} users"
         rates = [each.samples / each.seconds for each in runs[number]]
-        yield _figure(f"scaling.samples_per_s_{number}", rates, unit="/s", baseline=where)
+        yield typical(f"scaling.samples_per_s_{number}", rates, unit="/s", baseline=where)
         busy = [sum(each.cpu.values()) / each.seconds for each in runs[number]]
-        yield _figure(f"scaling.cores_busy_{number}", busy, unit=f"of {os.cpu_count()}", baseline=where)
+        yield typical(f"scaling.cores_busy_{number}", busy, unit=f"of {os.cpu_count()}", baseline=where)
     everything = [each for number in PROCESSES for each in runs[number]]
     for kind in sorted(everything[0].cpu):
         spent = [1e6 * each.cpu[kind] / each.samples for each in everything]
-        yield _figure(f"scaling.{kind}_us", spent, unit="us", baseline="CPU per sample")
+        yield typical(f"scaling.{kind}_us", spent, unit="us", baseline="CPU per sample")
 
 
 def run(sqs: SQS, *, scale: Scale, processes: int) -> Run:
@@ -98,8 +97,3 @@ def check(samples: int) -> None:
     stored = HealthSample.objects.filter(batch_id__in=[batch.pk for batch in last]).count()
     if stored != samples:
         raise RuntimeError(f"{stored} of {samples} samples are stored")
-
-
-def _figure(name: str, values: list[float], *, unit: str, baseline: str) -> Figure:
-    spread = (min(values), max(values))
-    return Figure(name=name, value=median(values), unit=unit, baseline=baseline, n=len(values), spread=spread)

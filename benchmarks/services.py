@@ -20,9 +20,9 @@ MOMENT = 0.1
 
 
 @contextmanager
-def road() -> Iterator[SQS]:
+def road(*, with_valkey: bool = False) -> Iterator[SQS]:
     """This process and those it starts use these services; the database is empty, and nothing runs on them yet."""
-    with start_services(with_valkey=False, durable=True) as services:
+    with start_services(with_valkey=with_valkey, durable=True) as services:
         assert services.sqs is not None
         queue = create_queue(services.sqs, name=host.QUEUE)
         os.environ.update(services.environment(), CELERY_BROKER_URL="sqs://", CELERY_APPLE_HEALTH_QUEUE_URL=queue.url)

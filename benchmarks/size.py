@@ -11,7 +11,7 @@ from benchmarks import workload
 from benchmarks.baselines.chunked import columns, fingerprint
 from benchmarks.baselines.models import ChunkedSample, SampleFingerprint
 from benchmarks.imports import new_users, store
-from benchmarks.measure import Figure
+from benchmarks.measure import Figure, typical
 from django_healthkit_ingest.models import HealthSample
 
 USERS = 10
@@ -19,7 +19,7 @@ AT_ONCE = 5000
 
 
 def figures(*, samples: int) -> Iterator[Figure]:
-    """In an empty database; ``samples`` of several users, whose syncs alternate."""
+    """In an empty database; ``samples`` of several users, whose syncs alternate. Counted, not timed: once is enough."""
     users = new_users(USERS)
     share = samples // USERS // 5
     for _ in range(5):
@@ -35,13 +35,12 @@ def figures(*, samples: int) -> Iterator[Figure]:
     after, their_heap = _sizes(ChunkedSample, SampleFingerprint)
     total = sum(ours.values(), heap)
     baseline = f"{rows:,} mixed samples"
-    yield _figure("size.bytes_per_sample", total / rows, unit="B", baseline=baseline)
-    yield _figure(
-        "size.vs_after", total / sum(after.values(), their_heap), unit="x", baseline="AFTER's two tables", target=0.4
-    )
+    yield typical("size.bytes_per_sample", [total / rows], unit="B", baseline=baseline)
+    times = total / sum(after.values(), their_heap)
+    yield typical("size.vs_after", [times], unit="x", baseline="AFTER's two tables", target=0.4, at_least=False)
     for name, size in {"heap": heap, **ours}.items():
         short = name.removeprefix(f"{HealthSample._meta.db_table}_").removeprefix("hki_sample_")
-        yield _figure(f"size.{short}_bytes", size / rows, unit="B", baseline=baseline)
+        yield typical(f"size.{short}_bytes", [size / rows], unit="B", baseline=baseline)
 
 
 def _store_after(user_id: Any, records: list[dict[str, Any]]) -> None:
@@ -72,17 +71,3 @@ def _sizes(*tables: type[models.Model]) -> tuple[Mapping[str, int], int]:
             )
             indexes |= dict(cursor.fetchall())
     return indexes, heap
-
-
-def _figure(name: str, value: float, *, unit: str, baseline: str, target: float | None = None) -> Figure:
-    """Bytes are counted, not timed: once is enough."""
-    return Figure(
-        name=name,
-        value=value,
-        unit=unit,
-        baseline=baseline,
-        n=1,
-        spread=(value, value),
-        target=target,
-        at_least=False,
-    )

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from benchmarks import workload
 from benchmarks.baselines import limit
-from benchmarks.measure import Figure, ratio, take_turns, timed
+from benchmarks.measure import Figure, ratio, take_turns, timed, typical
 from benchmarks.sections import Scale
 from django_healthkit_ingest.conf import get_settings
 from django_healthkit_ingest.core.formats.envelope import join
@@ -78,17 +78,10 @@ def _cost_of_duplicates(*, chunks: int) -> Iterator[Figure]:
         work()
         wal, size = (after - before for before, after in zip((wal, size), _written(cursor), strict=True))
     number = sum(map(len, parts))
-    for name, value, target in (("wal_bytes", wal / number, 10.0), ("heap_growth", float(size), 0.0)):
-        yield Figure(
-            name=f"store.duplicate_{name}",
-            value=value,
-            unit="B",
-            baseline="WAL of each" if name == "wal_bytes" else "table and indexes",
-            n=number,
-            spread=(value, value),
-            target=target,
-            at_least=False,
-        )
+    each, grown = [wal / number], [float(size)]
+    yield typical("store.duplicate_wal_bytes", each, unit="B", baseline="WAL of each", target=10, at_least=False)
+    where = "table and indexes"
+    yield typical("store.duplicate_heap_growth", grown, unit="B", baseline=where, target=0, at_least=False)
 
 
 def _written(cursor: Any) -> tuple[int, int]:

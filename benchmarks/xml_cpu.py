@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from xml.parsers.expat import ParserCreate
 
-from benchmarks.measure import Figure, ratio, take_turns
+from benchmarks.measure import Figure, ratio, take_turns, typical
 from benchmarks.sections import Scale
 from benchmarks.xml_file import Contents, write_export
 from django_healthkit_ingest.core.encodings import compress, decompress
@@ -50,14 +50,7 @@ def figures(folder: Path, *, scale: Scale) -> Iterator[Figure]:
         )
     elements = contents.records + contents.correlations + contents.workouts + contents.summaries
     each = [took / elements * 1e6 for took in seconds["whole"]]
-    yield Figure(
-        name="xml.cpu_us_per_record",
-        value=sorted(each)[len(each) // 2],
-        unit="us",
-        baseline=f"{MEGABYTES[scale]} MB",
-        n=len(each),
-        spread=(min(each), max(each)),
-    )
+    yield typical("xml.cpu_us_per_record", each, unit="us", baseline=f"{MEGABYTES[scale]} MB")
 
 
 def cpu_of(work: Callable[[], object]) -> Callable[[], float]:

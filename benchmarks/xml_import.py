@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 from django.contrib.auth import get_user_model
 from django.core.files import File
 
-from benchmarks.measure import Figure, ratio
+from benchmarks.measure import Figure, ratio, typical
 from benchmarks.processes import cpu_seconds
 from benchmarks.sections import Scale
 from benchmarks.services import worker
@@ -64,11 +63,11 @@ def figures(sqs: SQS, folder: Path, *, scale: Scale) -> Iterator[Figure]:
     cpu = [each.cpu for each in ours]
     yield ratio("xml.cpu_vs_healthkit_to_sqlite", of=cpu, to=[each.cpu for each in theirs], baseline=_BASELINE)
     what = f"{MEGABYTES[scale]} MB, {PROCESSES} of a worker"
-    yield _context("xml.import_seconds", of, unit="s", baseline=what)
-    yield _context("xml.import_cpu_seconds", cpu, unit="s", baseline=f"{what}, PostgreSQL and SQS with it")
-    yield _context("xml.healthkit_to_sqlite_seconds", to, unit="s", baseline=f"{MEGABYTES[scale]} MB")
+    yield typical("xml.import_seconds", of, unit="s", baseline=what)
+    yield typical("xml.import_cpu_seconds", cpu, unit="s", baseline=f"{what}, PostgreSQL and SQS with it")
+    yield typical("xml.healthkit_to_sqlite_seconds", to, unit="s", baseline=f"{MEGABYTES[scale]} MB")
     rates = [contents.records / each for each in of]
-    yield _context("xml.records_per_s", rates, unit="/s", baseline=what)
+    yield typical("xml.records_per_s", rates, unit="/s", baseline=what)
 
 
 def import_file(path: Path, contents: Contents) -> Cost:
@@ -113,8 +112,3 @@ def _rows(path: Path) -> int:
     with closing(sqlite3.connect(path)) as database:
         names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         return sum(database.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in names)
-
-
-def _context(name: str, values: list[float], *, unit: str, baseline: str) -> Figure:
-    spread = (min(values), max(values))
-    return Figure(name=name, value=median(values), unit=unit, baseline=baseline, n=len(values), spread=spread)

@@ -20,7 +20,7 @@ from django_healthkit_ingest.core.twins import Classes, Likeness, best_by_ordina
 from django_healthkit_ingest.models import HealthSample, Tally, Trace
 from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
 from django_healthkit_ingest.pipeline.store.series import drop_series, store_series
-from django_healthkit_ingest.pipeline.store.table import Look, Moment, Row, SampleTable, moment, slices
+from django_healthkit_ingest.pipeline.store.table import Candidate, Moment, Row, SampleTable, moment, slices
 
 Recall = Callable[[Sequence[int]], Iterable[samples.Sample]]
 """The records of other chunks of the batch, by the chunks' keys; what is purged is left out."""
@@ -127,10 +127,10 @@ def _alone(
     return {id(each) for number, each in enumerate(candidates) if number not in like}
 
 
-def _asked(record: samples.Sample, *, twin: UUID) -> Look:
+def _asked(record: samples.Sample, *, twin: UUID) -> Candidate:
     # Of a quantity it is the same key: nothing but type and time is in it.
     unread = _unread_twin(record) if record.kind is not SampleKind.QUANTITY else twin
-    return Look(twin, unread or twin, record)
+    return Candidate(twin, unread or twin, record)
 
 
 def _unread_twin(record: samples.Sample) -> UUID | None:

@@ -21,7 +21,7 @@ from django_healthkit_ingest.core.samples import Sample
 from django_healthkit_ingest.models import HealthSample, Tally, Trace
 from django_healthkit_ingest.pipeline.copying import copy_rows
 from django_healthkit_ingest.pipeline.copying import document as document  # a part of the engine
-from django_healthkit_ingest.pipeline.store.table import Look, Moment, Row
+from django_healthkit_ingest.pipeline.store.table import Candidate, Moment, Row
 
 _TABLE = f'"{HealthSample._meta.db_table}"'
 
@@ -88,7 +88,7 @@ def neighbours(cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any
 
 def resembled(
     cursor: CursorWrapper,
-    looks: Sequence[Look],
+    candidates: Sequence[Candidate],
     *,
     moment: Callable[[Sample], Moment],
     user_id: Any,
@@ -107,10 +107,10 @@ def resembled(
         values += [batch_id, chunk_id]
     if has_traces:
         tests.append(_LIKE_TRACE)
-    arrays = [_array([look.twin.hex for look in looks]), _array([look.unread.hex for look in looks])]
+    arrays = [_array([each.twin.hex for each in candidates]), _array([each.unread.hex for each in candidates])]
     if has_uuids:
         tests.append(_LIKE_NEIGHBOUR)
-        moments = [moment(look.record) for look in looks]
+        moments = [moment(each.record) for each in candidates]
         arrays += [
             _array([each.type_id for each in moments]),
             _array([f'"{each.start}"' for each in moments]),

@@ -10,7 +10,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import DateTimeField, Field, UUIDField
 
 from django_healthkit_ingest.models import HealthSample
-from django_healthkit_ingest.pipeline.store.table import Look, Moment, Row
+from django_healthkit_ingest.pipeline.store.table import Candidate, Moment, Row
 
 _TABLE = f'"{HealthSample._meta.db_table}"'
 # Instants are text, 2026-01-05 07:00:00.123456, in UTC: a tilde is greater than the full stop before the fraction.
@@ -55,9 +55,9 @@ def neighbours(cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any
     return found
 
 
-def resembled(cursor: CursorWrapper, looks: Sequence[Look], **_: Any) -> Iterable[int]:
+def resembled(cursor: CursorWrapper, candidates: Sequence[Candidate], **_: Any) -> Iterable[int]:
     """All of them: each is looked at closely."""
-    return range(len(looks))
+    return range(len(candidates))
 
 
 def document(text: str) -> str:

@@ -79,7 +79,7 @@ class Moment(NamedTuple):
     end: datetime
 
 
-class Look(NamedTuple):
+class Candidate(NamedTuple):
     """What a record without uuid may be recognised by: what it may be a copy of has one of these, too."""
 
     twin: UUID
@@ -106,14 +106,14 @@ class Engine(Protocol):
     def resembled(
         self,
         cursor: CursorWrapper,
-        looks: Sequence[Look],
+        candidates: Sequence[Candidate],
         *,
         moment: Callable[[samples.Sample], Moment],
         user_id: Any,
         batch_id: int,
         chunk_id: int | None,
     ) -> Iterable[int]:
-        """Places in ``looks`` of those that a row, a trace or the batch's other chunks may know; it may name more."""
+        """Places of those that a row, a trace or the batch's other chunks may know; it may name more."""
 
     def document(self, text: str) -> Any:
         """A JSON text as ``insert`` wants it."""
@@ -202,11 +202,11 @@ class SampleTable:
             found.update(self._engine.neighbours(self._cursor, part, user_id=self._user))
         return found
 
-    def resembled(self, looks: Sequence[Look], *, chunk_id: int | None) -> set[int]:
+    def resembled(self, candidates: Sequence[Candidate], *, chunk_id: int | None) -> set[int]:
         """Places of those that a row, a trace or a record of another chunk than this one of the batch may resemble."""
         found: set[int] = set()
         first = 0
-        for part in slices(looks):
+        for part in slices(candidates):
             places = self._engine.resembled(
                 self._cursor, part, moment=self.moment, user_id=self._user, batch_id=self._batch, chunk_id=chunk_id
             )
