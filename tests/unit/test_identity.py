@@ -16,13 +16,13 @@ from django_healthkit_ingest.core.identity import (
     FINGERPRINT_VERSION,
     content_digest,
     fingerprint,
-    microseconds,
     rank,
     recorder_key,
     source_key,
 )
 from django_healthkit_ingest.core.registry import SampleKind
 from django_healthkit_ingest.core.samples import Device, Source
+from django_healthkit_ingest.core.timestamps import microseconds
 
 START = datetime(2026, 1, 1, 7, 0, 0, 123_000, tzinfo=UTC)
 END = datetime(2026, 1, 1, 7, 5, 0, 999_999, tzinfo=UTC)

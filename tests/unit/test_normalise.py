@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from django_healthkit_ingest.core.identity import content_digest, fingerprint, microseconds, source_key
+from django_healthkit_ingest.core.identity import content_digest, fingerprint, source_key
 from django_healthkit_ingest.core.json_text import JsonObject, read_object
 from django_healthkit_ingest.core.normalise import (
     MAX_DETAILS_BYTES,
@@ -21,6 +21,7 @@ from django_healthkit_ingest.core.normalise import (
 )
 from django_healthkit_ingest.core.registry import SampleKind, shipped_registry
 from django_healthkit_ingest.core.samples import Device, Sample, Source, ZoneBasis
+from django_healthkit_ingest.core.timestamps import microseconds
 from django_healthkit_ingest.exceptions import RecordRejected
 
 HEART_RATE = "HKQuantityTypeIdentifierHeartRate"

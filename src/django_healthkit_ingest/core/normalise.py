@@ -13,8 +13,7 @@ import msgspec
 from django_healthkit_ingest.core.identity import (
     digest_of,
     fingerprint,
-    microseconds,
-    rank,
+    highest_bits,
     source_digits,
     sync_key,
 )
@@ -77,7 +76,6 @@ def normalise(
     kind = None if sample_type is None else sample_type.kind
     own_zone = _own_zone(draft) if draft.metadata is not None or draft.time_zone is not None else None
     interval = read_interval(draft.start, draft.end, own_zone=own_zone, declared_zone=declared_zone)
-    first, last, time_zone, zone_basis = interval.start, interval.end, interval.time_zone, interval.zone_basis
     value: float | None = None
     category: int | None = None
     unit = details = digest = ""
@@ -95,9 +93,7 @@ def normalise(
         whole = read_object(record, field="", max_bytes=MAX_DETAILS_BYTES)
         details, digest = whole.text, whole.digest
     identifier = draft.type if sample_type is None else sample_type.identifier
-    start = end = microseconds(first)
-    if last is not first:
-        end = microseconds(last)
+    start, end, time_zone, zone_basis = interval.start_us, interval.end_us, interval.time_zone, interval.zone_basis
     metadata = draft.metadata
     mark = version = notes = None
     noted = ""
@@ -106,37 +102,35 @@ def normalise(
         mark, version = _sync(draft)
     # What content_digest() joins, written out: once per record the parts' tuple is dear.
     content = (
-        f"{identifier}\x1f{start}\x1f{end}\x1f{time_zone}\x1f{zone_basis}\x1f{value}\x1f{category}"
+        f"{identifier}\x1f{start}\x1f{end}\x1f{time_zone}\x1f{zone_basis._value_}\x1f{value}\x1f{category}"
         f"\x1f{unit}\x1f{source_digits(draft.source)}\x1f{noted}\x1f{digest}"
     )
     if series:
         content = "\x1f".join((content, *(each.digest for each in series)))
+    known = sample_type is not None
+    # By position: 21 keywords would take six times as long.
     return Sample(
-        index=index,
-        identifier=identifier,
-        known=sample_type is not None,
-        uuid=draft.uuid,
-        fingerprint=fingerprint(identifier=identifier, kind=kind, start=start, end=end, value=value, category=category),
-        rank=rank(
-            fidelity=fidelity,
-            normaliser_version=reading_version(known=sample_type is not None),
-            content_digest=digest_of(content),
-        ),
-        start=first,
-        end=last,
-        time_zone=time_zone,
-        zone_basis=zone_basis,
-        value=value,
-        category=category,
-        unit=unit,
-        source=draft.source,
-        metadata=notes,
-        details=details or None,
-        kind=kind,
-        sync_key=mark,
-        sync_version=version,
-        series=series,
-        members=draft.members,
+        index,
+        identifier,
+        known,
+        draft.uuid,
+        fingerprint(identifier=identifier, kind=kind, start=start, end=end, value=value, category=category),
+        highest_bits(fidelity, reading_version(known=known)) | int.from_bytes(digest_of(content)),  # rank()
+        interval.start,
+        interval.end,
+        time_zone,
+        zone_basis,
+        value,
+        category,
+        unit,
+        draft.source,
+        notes,
+        details or None,
+        kind,
+        mark,
+        version,
+        series,
+        draft.members,
     )
 
 
@@ -177,14 +171,20 @@ def to_unit(value: float | None, unit: str | None, canonical_unit: str) -> float
     if unit != canonical_unit:
         scale, offset = _converter(unit, canonical_unit)
         value = value * scale + offset
-    return _finite(value)
+    if not isfinite(value):
+        raise rejection("number_out_of_range", field="value")
+    return value + 0.0  # a negative zero becomes zero
 
 
 def as_sent(value: float | None, unit: str | None) -> tuple[float | None, str]:
     """Value and unit of a record that is no quantity, unconverted. Raises RecordRejected with ``value`` or ``unit``."""
     text = unit or ""
     check_text(text, field="unit", max_length=MAX_UNIT_LENGTH)
-    return (_finite(value) if value is not None else None), text
+    if value is None:
+        return None, text
+    if not isfinite(value):
+        raise rejection("number_out_of_range", field="value")
+    return value + 0.0, text
 
 
 def read_zone(name: str) -> ZoneInfo:
@@ -246,12 +246,6 @@ def _is_unit(text: str) -> bool:
     except UnitError:
         return False
     return True
-
-
-def _finite(value: float) -> float:
-    if not isfinite(value):
-        raise rejection("number_out_of_range", field="value")
-    return value + 0.0  # a negative zero becomes zero
 
 
 def _category(draft: Draft, sample_type: SampleType) -> int:

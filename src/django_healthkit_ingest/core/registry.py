@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -76,9 +76,8 @@ class SampleTypeRegistry:
                     raise DuplicateSampleType(f"two sample types are called {name!r}; remove one or its alias")
                 by_name[name] = sample_type
         self._by_name = by_name
-
-    def get(self, name: str) -> SampleType | None:
-        return self._by_name.get(name)
+        self.get: Callable[[str], SampleType | None] = by_name.get
+        """By identifier or alias. Asked for every record, so it is the dictionary's own."""
 
     def __iter__(self) -> Iterator[SampleType]:
         return iter(self._types)

@@ -71,7 +71,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
 
 
-class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Sample(msgspec.Struct, frozen=True, gc=False):
     """One HealthKit sample, normalised: canonical type and unit, aware UTC instants, fingerprint.
 
     ``value`` is in ``unit`` if that is not empty, else in the type's canonical unit. ``metadata`` and ``details`` are

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from django_healthkit_ingest.core.catalogue import load
-from django_healthkit_ingest.core.identity import content_digest, microseconds, rank, source_key
+from django_healthkit_ingest.core.identity import content_digest, rank, source_key
 from django_healthkit_ingest.core.json_text import JsonObject, read_object
 from django_healthkit_ingest.core.normalise import (
     MAX_DETAILS_BYTES,
@@ -28,7 +28,7 @@ from django_healthkit_ingest.core.normalise import (
 from django_healthkit_ingest.core.registry import SampleKind, SampleType, SampleTypeRegistry
 from django_healthkit_ingest.core.rejections import rejection
 from django_healthkit_ingest.core.samples import Source, Statistic
-from django_healthkit_ingest.core.timestamps import Interval, find_zone, read_interval
+from django_healthkit_ingest.core.timestamps import Interval, find_zone, microseconds, read_interval
 from django_healthkit_ingest.exceptions import RecordRejected
 
 WHOLE = "whole"
@@ -102,7 +102,7 @@ def normalise_statistic(
             content_digest=content_digest(
                 identifier,
                 draft.aggregation,
-                microseconds(interval.start),
+                interval.start_us,
                 microseconds(end) if end is not None else "",
                 interval.time_zone,
                 interval.zone_basis,

@@ -12,7 +12,7 @@ import msgspec
 from django_healthkit_ingest.core.devices import parse_device_string
 from django_healthkit_ingest.core.formats.apple_export_children import CHILD, MEMBERS, RAWS, decoded, take_series
 from django_healthkit_ingest.core.formats.apple_export_names import clinical_type, names
-from django_healthkit_ingest.core.formats.apple_export_text import read_date, read_number
+from django_healthkit_ingest.core.formats.apple_export_text import read_number
 from django_healthkit_ingest.core.formats.records import NULL, Remembered, read_fields, read_metadata, renamed
 from django_healthkit_ingest.core.json_text import UNREADABLE
 from django_healthkit_ingest.core.normalise import Draft, check_source, normalise
@@ -111,52 +111,56 @@ def record_reader(
         found = sorted(each for each in members if each.startswith(_CHARACTERISTIC))
         records = (msgspec.json.encode({"value": members[each]}) for each in found)
         try:
-            values = [
-                read_whole(each, read_date(start) if start else NO_START, record)
-                for each, record in zip(found, records, strict=True)
-            ]
+            values = [read_whole(each, start or NO_START, record) for each, record in zip(found, records, strict=True)]
         except RecordRejected as error:
             raise renamed(error, {"start": "exportDate"}) from None
         return Statistics(index=index, values=tuple(values))
 
     def read(index: int, raw: msgspec.Raw) -> Sample | Statistics:
         wire = _read_wire(raw)
-        if not wire.element:
+        element = wire.element
+        if not element:
             raise rejection(wire.fault) if wire.fault in reasons() else rejection("missing_field", field="element")
-        if wire.element == "ActivitySummary":
+        if element == "ActivitySummary":
             return read_summary(index, raw)
-        if wire.element == "Me":
+        if element == "Me":
             return read_person(index, raw)
         try:
             return read_sample(index, raw, wire)
         except RecordRejected as error:
-            start = _STARTS.get(wire.element, "startDate")
+            start = _STARTS.get(element, "startDate")
             raise renamed(error, {**_WIRE_NAMES, "start": start}) from None
 
     def read_sample(index: int, raw: msgspec.Raw, wire: _WireElement) -> Sample:
-        identifier = _identifier(wire, raw)
+        element, text = wire.element, wire.value
+        identifier = wire.type if element == "Record" and wire.type else _identifier(wire, raw)
         sample_type = registry.get(identifier)
         kind = None if sample_type is None else sample_type.kind
-        category = None if kind is SampleKind.QUANTITY else _category(wire, sample_type)
-        value = _value(wire, kind)
+        value = category = None
+        if sample_type is not None and (kind is SampleKind.CATEGORY or kind is SampleKind.WORKOUT):
+            category = _category(wire, sample_type)
+        elif text is not None:
+            value = read_number(text)
+            if value is None and kind is SampleKind.QUANTITY:
+                raise rejection("wrong_type", field="value")
         members: tuple[Sample, ...] = ()
         series: tuple[Series, ...] = ()
         record: bytes | msgspec.Raw = raw
         if wire.children is not NULL and wire.children != NULL:
             children = decoded(RAWS, wire.children, field="children")
-            series, record = take_series(wire.element, bytes(raw), children)
-            if wire.element in _WITH_MEMBERS:
-                members = tuple(read_members(index, children, strict=wire.element == "Correlation"))
+            series, record = take_series(element, bytes(raw), children)
+            if element in _WITH_MEMBERS:
+                members = tuple(read_members(index, children, strict=element == "Correlation"))
         if kind is not SampleKind.QUANTITY and kind is not SampleKind.CATEGORY:
             record = _POINTER_BYTES.sub(rb"\g<1>0x0>", bytes(record))
         draft = Draft(
             type=identifier,
-            start=_read_start(wire, declared_zone),
-            end=read_date(wire.end_date) if wire.end_date else None,
+            start=wire.start_date if element == "Record" and wire.start_date else _start(wire, declared_zone),
+            end=wire.end_date or None,
             value=value,
             unit=wire.unit if value is not None else None,
             category=category,
-            source=sources[wire.element, wire.source_name, wire.source_version, wire.device],
+            source=sources[element, wire.source_name, wire.source_version, wire.device],
             metadata=None if wire.metadata is NULL else metadata[bytes(wire.metadata)],
             record=record,
             series=series,
@@ -205,18 +209,7 @@ def _identifier(wire: _WireElement, raw: msgspec.Raw) -> str:
     return wire.type or wire.element
 
 
-def _value(wire: _WireElement, kind: SampleKind | None) -> float | None:
-    if wire.value is None or kind in (SampleKind.CATEGORY, SampleKind.WORKOUT):
-        return None
-    value = read_number(wire.value)
-    if value is None and kind is SampleKind.QUANTITY:
-        raise rejection("wrong_type", field="value")
-    return value
-
-
-def _category(wire: _WireElement, sample_type: SampleType | None) -> int | None:
-    if sample_type is None or sample_type.kind not in (SampleKind.CATEGORY, SampleKind.WORKOUT):
-        return None
+def _category(wire: _WireElement, sample_type: SampleType) -> int | None:
     if sample_type.kind is SampleKind.WORKOUT:
         return names().workouts.get(wire.workout_activity_type or "")
     if wire.value is None:
@@ -237,7 +230,7 @@ def _own_category(text: str, sample_type: SampleType) -> int | None:
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
-def _read_start(wire: _WireElement, declared_zone: ZoneInfo | None) -> str:
+def _start(wire: _WireElement, declared_zone: ZoneInfo | None) -> str:
     """A prescription may have a day without time."""
     text = wire.start_date
     if wire.element in _STARTS:
@@ -246,7 +239,7 @@ def _read_start(wire: _WireElement, declared_zone: ZoneInfo | None) -> str:
         raise rejection("missing_field", field="start")
     if len(text) == _DAY_LENGTH and _DAY.fullmatch(text):
         return text + ("T00:00:00" if declared_zone is not None else "T00:00:00Z")
-    return read_date(text)
+    return text
 
 
 def _folded(key: _SourceKey) -> _SourceKey:
