@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -33,12 +34,13 @@ def crowded(user: Any, other_user: Any) -> Any:
     return user
 
 
-def plans(body: bytes, *, user: Any, asking: str) -> str:
-    """How the database goes about those statements of an import that have this in them."""
+def plans(body: bytes, *, user: Any, asking: str, but: str | None = None) -> str:
+    """How the database goes about those statements of an import that have this in them, and not ``but``."""
     connection = connections[database()]
     with CaptureQueriesContext(connection) as queries:
         ingest(body, user=user)
     asked = [query["sql"] for query in queries if asking in query["sql"] and "healthsample" in query["sql"]]
+    asked = [sql for sql in asked if but is None or but not in sql]
     assert asked
     explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
     lines: list[Any] = []
@@ -70,6 +72,42 @@ def test_records_without_uuid_are_looked_up_by_type_and_second(crowded: Any) -> 
     lookups = [line for line in plan.splitlines() if "user_id" in line]
     assert any("start" in line and "type_id" in line for line in lookups)
     assert all("type_id" in line or "twin" in line for line in lookups), plan
+
+
+REPEATED = [START - timedelta(days=n) for n in range(40)]
+SYNCED = {"HKMetadataKeySyncIdentifier": "of-the-app", "HKMetadataKeySyncVersion": 1}
+RARE = {
+    "copies again": flutter_body(*(flutter_point(uuid=None, start=moment) for moment in REPEATED)),
+    "copies that a uuid takes": healthkit_body(*(quantity(start=moment.isoformat()) for moment in REPEATED)),
+    "deletions": healthkit_body(deletions=[str(uuid4()) for _ in range(40)]),
+    "sync identifiers": healthkit_body(quantity(metadata=SYNCED)),
+}
+
+
+@pytest.mark.parametrize("body", RARE.values(), ids=RARE.keys())
+def test_no_rule_of_the_merge_reads_all_of_a_users_rows(body: bytes, crowded: Any) -> None:
+    plan = plans(body, user=crowded, asking="WHERE", but="IS NOT NULL, (SELECT 1")
+
+    searches = [line for line in plan.splitlines() if "user_id" in line and ("Index Cond" in line or "SEARCH" in line)]
+    assert searches
+    assert all(re.search("type_id|twin|uuid|sync_key|start", line.split("(user_id")[-1]) for line in searches), plan
+
+
+def test_whether_a_user_has_such_rows_costs_no_look_at_everybody_elses(user: Any, other_user: Any) -> None:
+    """Of rows that are many a planner expects to come upon one soon, and reads all that lie before the first."""
+    for whose in (other_user, user):
+        points = [flutter_point(uuid=None, start=START - timedelta(minutes=n)) for n in range(2 * MANY)]
+        ingest(flutter_body(*points), user=whose)
+    if connections[database()].vendor == "postgresql":
+        with connections[database()].cursor() as cursor:
+            cursor.execute("ANALYZE healthkit_ingest_healthsample")
+    body = flutter_body(*(flutter_point(uuid=None, start=START + timedelta(minutes=n)) for n in range(10)))
+
+    plan = plans(body, user=user, asking="(SELECT 1 FROM")
+
+    scans = [line for line in plan.splitlines() if "healthsample" in line]
+    assert scans
+    assert all("hki_sample_uuid" in line or "hki_sample_twin" in line for line in scans), plan
 
 
 def test_a_row_that_is_replaced_keeps_its_key(user: Any) -> None:

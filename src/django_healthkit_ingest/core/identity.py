@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
+from math import floor
 from unicodedata import normalize
 from uuid import UUID
 
@@ -19,8 +20,6 @@ FIDELITY = 63 << 57
 """The bits of a rank that are its format's fidelity."""
 
 _QUANTITY = SampleKind.QUANTITY
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND = timedelta(seconds=1)
 _DEVICE_FIELDS = Device.__struct_fields__
 _SOURCE_FIELDS = tuple(name for name in Source.__struct_fields__ if name != "device")
 _NO_DEVICE = Device()
@@ -68,7 +67,9 @@ def twin_key(*, identifier: str, kind: SampleKind | None, start: datetime, end: 
         content = str(category or 0)
     elif kind is SampleKind.WORKOUT and category is not None:
         content = str(category)
-    return _digest(f"hktwin1|{identifier}|{_seconds(start)}|{_seconds(end)}|{content}")
+    first = _seconds(start)
+    last = first if end is start else _seconds(end)
+    return _digest(f"hktwin1|{identifier}|{first}|{last}|{content}")
 
 
 def sync_key(*, bundle_id: str, identifier: str) -> UUID:
@@ -144,7 +145,8 @@ def highest_bits(fidelity: int, normaliser_version: int) -> int:
 
 
 def _seconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // _SECOND
+    # A float tells microseconds apart until the year 2255, and none that a record has is as late.
+    return floor(instant.timestamp())
 
 
 def _digest(text: str) -> UUID:

@@ -27,7 +27,7 @@ MASS_TOLERANCE = 1e-4
 _MASS = "kg"
 
 
-class Likeness(msgspec.Struct, frozen=True, order=True):
+class Likeness(msgspec.Struct, frozen=True, order=True, gc=False):
     """What a record without uuid is recognised by: a twin key, and a value that is compared within a tolerance."""
 
     twin: UUID

@@ -156,7 +156,8 @@ def _look_through(batch: ImportBatch, windows: tuple[_Window, ...], withheld: fr
     """Chunk by chunk; None if a record cannot be read, or was withheld and nobody knows that it was of these types."""
     wanted = frozenset[str]().union(*(window.identifiers for window in windows))
     rows = HealthSample.objects.using(database()).filter(user_id=batch.user_id, uuid__isnull=True)
-    with_looks = rows.exists()
+    # Not exists(), which has no order: the planner may look for one by reading the table.
+    with_looks = rows.order_by("twin").values_list("pk").first() is not None
     seen = _Seen()
     for record in _records(batch) if wanted else ():
         if isinstance(record, Rejected) or (isinstance(record, Withheld) and (record.mixed or not withheld)):

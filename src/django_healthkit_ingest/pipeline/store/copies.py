@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,9 @@ from django_healthkit_ingest.core.twins import Classes, Likeness, best_by_ordina
 from django_healthkit_ingest.models import HealthSample, Tally, Trace
 from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
 from django_healthkit_ingest.pipeline.store.series import drop_series, store_series
-from django_healthkit_ingest.pipeline.store.table import Candidate, Moment, Row, SampleTable, moment, slices
+from django_healthkit_ingest.pipeline.store.table import Candidate, Moment, Row, SampleTable, keys_of, moment, slices
+
+_QUANTITY = SampleKind.QUANTITY
 
 Recall = Callable[[Sequence[int]], Iterable[samples.Sample]]
 """The records of other chunks of the batch, by the chunks' keys; what is purged is left out."""
@@ -89,7 +92,6 @@ def count(
     ``members`` of correlations are counted apart from ``records``, for Apple's export lists them outside, too.
     """
     own = [*records, *members]
-    twins = {each.twin for each in looks.values()}
     alone = _alone(table, own, looks=looks, place=place)
     counted = Counted()
     if alone:
@@ -97,14 +99,14 @@ def count(
         members, inside = _parted(members, alone)
         counted = Counted(inserted=len(others), inserted_members=len(inside))
         new = [*others, *inside]
-        table.insert_rows([table.row(each, twin=looks[id(each)].twin) for each in new])
+        table.insert_rows(table.row(each, twin=looks[id(each)].twin) for each in new)
         store_series((each for each in new if each.series), user_id=place.user_id, using=place.using)
     if records or members:
         more = _count(table, records, members, looks=looks, place=place, recall=recall)
         counted.inserted += more.inserted
         counted.updated += more.updated
         counted.inserted_members += more.inserted_members
-    _write_tallies(table, twins, place=place)
+    _write_tallies(table, looks.values(), place=place)
     return counted
 
 
@@ -122,15 +124,14 @@ def _alone(
     keys = [looks[id(each)].twin.int for each in own]  # of an integer the hash is no Python call
     numbers = Counter(keys)
     candidates = [each for each, key in zip(own, keys, strict=True) if numbers[key] == 1]
-    asked = [_asked(each, twin=looks[id(each)].twin) for each in candidates]
+    twins = [looks[id(each)].twin for each in candidates]
+    asked = [
+        # Of a quantity it is the same key: nothing but type and time is in it.
+        Candidate(twin, twin if each.kind is _QUANTITY else _unread_twin(each) or twin, each)
+        for each, twin in zip(candidates, twins, strict=True)
+    ]
     like = table.resembled(asked, chunk_id=None if place.only_chunk else place.chunk_id)
     return {id(each) for number, each in enumerate(candidates) if number not in like}
-
-
-def _asked(record: samples.Sample, *, twin: UUID) -> Candidate:
-    # Of a quantity it is the same key: nothing but type and time is in it.
-    unread = _unread_twin(record) if record.kind is not SampleKind.QUANTITY else twin
-    return Candidate(twin, unread or twin, record)
 
 
 def _unread_twin(record: samples.Sample) -> UUID | None:
@@ -207,7 +208,7 @@ class _State:
     def __init__(
         self, rows: Sequence[HealthSample], neighbours: Iterable[int], *, more: Iterable[Likeness], place: Place
     ) -> None:
-        live = [row for part in slices(neighbours) for row in _rows(place).filter(pk__in=part)]
+        live = _rows(neighbours, place=place)
         looks = {*map(look_of_row, (*rows, *live)), *more}
         tolerances = {each.twin: each.tolerance for each in looks}
         traces = [
@@ -238,13 +239,13 @@ def _outgrown(own: Sequence[samples.Sample], *, place: Place) -> list[HealthSamp
     Read with what is known now the record is of another class, and nothing else would say that it is the same one.
     """
     numbers = Counter(twin for each in own if (twin := _unread_twin(each)) is not None)
-    unread = _rows(place).filter(uuid__isnull=True, batch_id=place.batch_id, details__isnull=False).order_by("pk")
     found: list[HealthSample] = []
-    for part in slices(numbers):
-        for row in unread.filter(twin__in=part):
-            if numbers[row.twin] > 0:
-                numbers[row.twin] -= 1
-                found.append(row)
+    keys = keys_of(numbers, column="twin", user_id=place.user_id, using=place.using)
+    unread = _rows(keys, place=place, batch_id=place.batch_id, details__isnull=False)
+    for row in sorted(unread, key=attrgetter("pk")):
+        if row.twin is not None and numbers[row.twin] > 0:
+            numbers[row.twin] -= 1
+            found.append(row)
     return found
 
 
@@ -252,14 +253,14 @@ def _moment(row: HealthSample) -> Moment:
     return moment(row.type_id, row.start, row.end)
 
 
-def _rows(place: Place) -> Any:
-    rows = HealthSample.objects.using(place.using).filter(user_id=place.user_id)
-    return rows.select_related("type").defer("metadata", "details")
+def _rows(keys: Iterable[int], *, place: Place, **more: Any) -> list[HealthSample]:
+    rows = HealthSample.objects.using(place.using).filter(**more).select_related("type").defer("metadata", "details")
+    return [row for part in slices(keys) for row in rows.filter(pk__in=part)]
 
 
 def _rows_like(looks: Iterable[Likeness], *, place: Place) -> list[HealthSample]:
-    twins = {each.twin for each in looks}
-    return [row for part in slices(twins) for row in _rows(place).filter(uuid__isnull=True, twin__in=part)]
+    twins = (each.twin for each in looks)
+    return _rows(keys_of(twins, column="twin", user_id=place.user_id, using=place.using), place=place)
 
 
 def _recall(twins: Iterable[UUID], *, place: Place, recall: Recall) -> Mapping[bool, list[samples.Sample]]:
@@ -281,16 +282,13 @@ def _recall(twins: Iterable[UUID], *, place: Place, recall: Recall) -> Mapping[b
     return found
 
 
-def _number(twin: UUID) -> int:
-    return twin.int
-
-
-def _write_tallies(table: SampleTable, twins: Iterable[UUID], *, place: Place) -> None:
+def _write_tallies(table: SampleTable, looks: Iterable[Likeness], *, place: Place) -> None:
     """Replaced and not added to, so that a chunk may run again."""
     if place.only_chunk:
         return
     Tally.objects.using(place.using).filter(chunk_id=place.chunk_id)._raw_delete(place.using)
-    table.insert_tallies(sorted(twins, key=_number), chunk_id=place.chunk_id)
+    twins = {each.twin.int: each.twin for each in looks}
+    table.insert_tallies([twins[key] for key in sorted(twins)], chunk_id=place.chunk_id)
 
 
 def _delete(rows: Sequence[HealthSample], *, place: Place) -> None:

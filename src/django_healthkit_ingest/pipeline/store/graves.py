@@ -15,7 +15,7 @@ from django_healthkit_ingest.core.twins import Likeness
 from django_healthkit_ingest.models import HealthSample, Membership, Tombstone, Trace
 from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
 from django_healthkit_ingest.pipeline.store.series import drop_series
-from django_healthkit_ingest.pipeline.store.table import slices
+from django_healthkit_ingest.pipeline.store.table import keys_of, slices
 
 Reason = Tombstone.Reason
 
@@ -80,8 +80,8 @@ class Graveyard:
 
     def _delete(self, uuids: Iterable[UUID]) -> list[HealthSample]:
         gone: list[HealthSample] = []
-        for part in slices(uuids):
-            rows = HealthSample.objects.using(self._using).filter(user_id=self._user_id, uuid__in=part)
+        for part in slices(keys_of(uuids, column="uuid", user_id=self._user_id, using=self._using)):
+            rows = HealthSample.objects.using(self._using).filter(pk__in=part)
             gone += rows.select_related("type").defer("metadata", "details")
             rows._raw_delete(self._using)
         self.rows_removed += len(gone)

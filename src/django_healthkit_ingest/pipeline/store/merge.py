@@ -32,7 +32,7 @@ from django_healthkit_ingest.pipeline.store.graves import Graveyard, Mark, Reaso
 from django_healthkit_ingest.pipeline.store.locks import Scope, lock_user
 from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
 from django_healthkit_ingest.pipeline.store.series import store_series
-from django_healthkit_ingest.pipeline.store.table import SampleTable, Stored, Version, slices, version_of
+from django_healthkit_ingest.pipeline.store.table import SampleTable, Stored, Version, keys_of, slices, version_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,11 +216,14 @@ class _Merge:
         mine = [sample for sample in self._chunk.kept.values() if sample.sync_key is not None]
         marks: dict[UUID, tuple[int, UUID]] = {}
         live: list[tuple[UUID, int, UUID]] = []
-        for part in slices({sample.sync_key for sample in mine}):
-            wanted = {"user_id": self._place.user_id, "sync_key__in": part}
-            fields = ("sync_key", "sync_version", "uuid")
-            live += HealthSample.objects.using(self._place.using).filter(**wanted).values_list(*fields)
-            for key, version, uuid in Tombstone.objects.using(self._place.using).filter(**wanted).values_list(*fields):
+        user_id, using = self._place.user_id, self._place.using
+        fields = ("sync_key", "sync_version", "uuid")
+        keys = {sample.sync_key for sample in mine if sample.sync_key is not None}
+        for rows in slices(keys_of(keys, column="sync_key", user_id=user_id, using=using)):
+            live += HealthSample.objects.using(using).filter(pk__in=rows).values_list(*fields)
+        for part in slices(keys):
+            dead = Tombstone.objects.using(using).filter(user_id=user_id, sync_key__in=part)
+            for key, version, uuid in dead.values_list(*fields):
                 marks[key] = max(marks.get(key, (version, uuid)), (version, uuid))
         claims = [(each.sync_key, each.sync_version or 0, each.uuid) for each in mine if each.sync_key and each.uuid]
         for key, version, uuid in (*live, *claims):

@@ -21,7 +21,7 @@ from django_healthkit_ingest.core.samples import Sample
 from django_healthkit_ingest.models import HealthSample, Tally, Trace
 from django_healthkit_ingest.pipeline.copying import copy_rows
 from django_healthkit_ingest.pipeline.copying import document as document  # a part of the engine
-from django_healthkit_ingest.pipeline.store.table import Candidate, Moment, Row
+from django_healthkit_ingest.pipeline.store.table import Candidate, Moment, Row, any_row
 
 _TABLE = f'"{HealthSample._meta.db_table}"'
 
@@ -33,6 +33,16 @@ _FIND = (
     f" (SELECT id, rank, sync_version FROM {_TABLE} WHERE user_id = who.id AND uuid = w.uuid LIMIT 1) AS s"
 )
 
+_KEYS = (
+    f"SELECT s.id FROM {_WHO} CROSS JOIN unnest(%s::uuid[]) AS w (value) CROSS JOIN LATERAL"
+    f" (SELECT id FROM {_TABLE} WHERE user_id = who.id AND {{}} OFFSET 0) AS s"
+)
+_HAS_VALUE = {
+    "uuid": "uuid = w.value",
+    "twin": "twin = w.value AND uuid IS NULL",
+    "sync_key": "sync_key = w.value",
+}
+
 _NEIGHBOURS = (
     f"SELECT s.id FROM {_WHO} CROSS JOIN"
     " unnest(%s::int4[], %s::timestamptz[], %s::timestamptz[]) AS w (type_id, first, last)"
@@ -42,11 +52,13 @@ _NEIGHBOURS = (
 )
 
 _TALLIES, _TRACES = f'"{Tally._meta.db_table}"', f'"{Trace._meta.db_table}"'
-_HAS = (
-    f"SELECT EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = %s AND uuid IS NULL),"
-    f" EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = %s AND uuid IS NOT NULL),"
-    f" EXISTS (SELECT 1 FROM {_TALLIES} WHERE batch_id = %s),"
-    f" EXISTS (SELECT 1 FROM {_TRACES} WHERE user_id = %s)"
+_HAS = ", ".join(
+    (
+        any_row(_TABLE, where="user_id = who.id AND uuid IS NULL", along="twin"),
+        any_row(_TABLE, where="user_id = who.id AND uuid IS NOT NULL", along="uuid"),
+        any_row(_TALLIES, where="batch_id = %s", along="twin"),
+        any_row(_TRACES, where="user_id = who.id", along="twin"),
+    )
 )
 _RESEMBLED = (
     f"SELECT w.n - 1 FROM {_WHO} CROSS JOIN unnest(%s::uuid[], %s::uuid[])"
@@ -80,6 +92,11 @@ def find(cursor: CursorWrapper, uuids: Sequence[UUID], *, user_id: Any) -> Itera
     return list(cursor.fetchall())
 
 
+def keys(cursor: CursorWrapper, values: Sequence[UUID], *, column: str, user_id: Any) -> Iterable[int]:
+    cursor.execute(_KEYS.format(_HAS_VALUE[column]), [user_id, _array([value.hex for value in values])])
+    return [key for (key,) in cursor.fetchall()]
+
+
 def neighbours(cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any) -> Iterable[int]:
     types, starts, ends = zip(*moments, strict=True)
     cursor.execute(_NEIGHBOURS, [user_id, list(types), list(starts), list(ends)])
@@ -95,7 +112,7 @@ def resembled(
     batch_id: int,
     chunk_id: int | None,
 ) -> Iterable[int]:
-    cursor.execute(_HAS, [user_id, user_id, batch_id, user_id])
+    cursor.execute(f"SELECT {_HAS} FROM {_WHO}", [batch_id, user_id])
     has_loose, has_uuids, has_tallies, has_traces = cursor.fetchone()
     tests: list[str] = []
     values: list[Any] = []
@@ -107,7 +124,11 @@ def resembled(
         values += [batch_id, chunk_id]
     if has_traces:
         tests.append(_LIKE_TRACE)
-    arrays = [_array([each.twin.hex for each in candidates]), _array([each.unread.hex for each in candidates])]
+    twins = [each.twin.hex for each in candidates]
+    unread = [
+        twin if each.unread is each.twin else each.unread.hex for each, twin in zip(candidates, twins, strict=True)
+    ]
+    arrays = [_array(twins), _array(unread)]
     if has_uuids:
         tests.append(_LIKE_NEIGHBOUR)
         moments = [moment(each.record) for each in candidates]

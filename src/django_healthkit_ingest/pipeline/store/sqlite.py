@@ -45,6 +45,15 @@ def find(cursor: CursorWrapper, uuids: Sequence[UUID], *, user_id: Any) -> Itera
     return [(places_of[key], *row) for key, *row in cursor.fetchall()]
 
 
+def keys(cursor: CursorWrapper, values: Sequence[UUID], *, column: str, user_id: Any) -> Iterable[int]:
+    places = ", ".join("%s" for _ in values)
+    sql = f"SELECT id FROM {_TABLE} WHERE user_id = %s AND {column} IN ({places})"
+    if column == "twin":
+        sql += " AND uuid IS NULL"  # else its index could not be used
+    cursor.execute(sql, [user_id, *(value.hex for value in values)])
+    return [key for (key,) in cursor.fetchall()]
+
+
 def neighbours(cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any) -> Iterable[int]:
     prepare = cursor.db.ops.adapt_datetimefield_value
     found: set[int] = set()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
 from operator import attrgetter
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast
 from uuid import UUID
 
 from django.db import connections
@@ -100,6 +100,9 @@ class Engine(Protocol):
         """Those of these uuids that have a row of the user's: the place in ``uuids``, the row's key, rank and sync
         version."""
 
+    def keys(self, cursor: CursorWrapper, values: Sequence[UUID], *, column: str, user_id: Any) -> Iterable[int]:
+        """Keys of the user's rows that have one of these values in one of the columns of ``keys_of``."""
+
     def neighbours(self, cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any) -> Iterable[int]:
         """Keys of the user's rows with a uuid at these moments."""
 
@@ -145,12 +148,15 @@ class SampleTable:
 
     def gates(self) -> tuple[bool, bool, bool]:
         """Whether the user has rows without uuid, tombstones, correlations with members: most have none."""
-        tables = ((HealthSample, " AND uuid IS NULL"), (Tombstone, ""), (Membership, ""))
-        exists = ", ".join(
-            f"EXISTS (SELECT 1 FROM {self._quote(model._meta.db_table)} WHERE user_id = %s{more})"
-            for model, more in tables
+        questions = ", ".join(
+            any_row(self._quote(model._meta.db_table), where=f"user_id = who.id{more}", along=along)
+            for model, more, along in (
+                (HealthSample, " AND uuid IS NULL", "twin"),
+                (Tombstone, "", "uuid"),
+                (Membership, "", "correlation"),
+            )
         )
-        self._cursor.execute(f"SELECT {exists}", [self._user] * 3)
+        self._cursor.execute(f"SELECT {questions} FROM (SELECT %s AS id LIMIT 1) AS who", [self._user])
         loose, dead, bound = self._cursor.fetchone()
         return bool(loose), bool(dead), bool(bound)
 
@@ -215,7 +221,7 @@ class SampleTable:
         return found
 
     def insert_tallies(self, twins: Sequence[UUID], *, chunk_id: int) -> None:
-        rows = [(self._user, self._batch, chunk_id, twin) for twin in twins]
+        rows = ((self._user, self._batch, chunk_id, twin) for twin in twins)
         fields = [field_of(Tally, name) for name in ("user", "batch", "chunk", "twin")]
         self._engine.insert(self._cursor, rows, fields=fields)
 
@@ -246,6 +252,29 @@ class SampleTable:
             twin,
             fp_seq,
         )
+
+
+def keys_of(
+    values: Iterable[UUID], *, column: Literal["uuid", "twin", "sync_key"], user_id: Any, using: str
+) -> list[int]:
+    """Keys of the user's rows that have one of these values, each found by the index of its column.
+
+    ``filter(user_id=…, uuid__in=…)`` reads all rows of a user of whom the planner does not know how many there are.
+    """
+    connection = connections[using]
+    user = sample_field("user").get_db_prep_value(user_id, connection)
+    with connection.cursor() as cursor:
+        found = (engine_of(connection).keys(cursor, part, column=column, user_id=user) for part in slices(set(values)))
+        return [key for keys in found for key in keys]
+
+
+def any_row(table: str, *, where: str, along: str) -> str:
+    """SQL: whether there is such a row. ``along`` is what their index has next.
+
+    With EXISTS a planner that knows of many such rows reads the table until it meets the first, and nearly all of it
+    may lie before that.
+    """
+    return f"(SELECT 1 FROM {table} WHERE {where} ORDER BY {along} LIMIT 1) IS NOT NULL"
 
 
 def moment(type_id: int, start: datetime, end: datetime) -> Moment:
