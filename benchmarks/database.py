@@ -1,4 +1,4 @@
-"""A PostgreSQL from the wheel, durable settings untouched, with the package's tables; it dies with this process."""
+"""A PostgreSQL from the wheel, durable and of a usual size, with the package's tables; it dies with this process."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from django.core.management import call_command
 from example_project.services.postgresql import postgresql
 
 SETTINGS = "benchmarks.settings"
+SIZE = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
+"""Of a server with 4 GB: PostgreSQL's own defaults would fit into a tenth of that."""
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 
 
 @contextmanager
 def fresh_database() -> Iterator[None]:
     """Django is set up on it; nothing of a queue is there."""
-    with postgresql(durable=True) as server:
+    with postgresql(durable=True, settings=SIZE) as server:
         os.environ.update(DATABASE_URL=server.url, CELERY_BROKER_URL="memory://")
         set_up()
         yield

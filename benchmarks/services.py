@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from benchmarks.database import set_up
+from benchmarks.database import SIZE, set_up
 from example_project.demo import host
 from example_project.services.queues import create_queue, sqs_client
 from example_project.services.sqs import SQS
@@ -22,7 +22,7 @@ MOMENT = 0.1
 @contextmanager
 def road(*, with_valkey: bool = False) -> Iterator[SQS]:
     """This process and those it starts use these services; the database is empty, and nothing runs on them yet."""
-    with start_services(with_valkey=with_valkey, durable=True) as services:
+    with start_services(with_valkey=with_valkey, durable=True, postgres_settings=SIZE) as services:
         assert services.sqs is not None
         queue = create_queue(services.sqs, name=host.QUEUE)
         os.environ.update(services.environment(), CELERY_BROKER_URL="sqs://", CELERY_APPLE_HEALTH_QUEUE_URL=queue.url)

@@ -38,15 +38,15 @@ class Postgres:
 
 
 @contextmanager
-def postgresql(*, durable: bool = False) -> Iterator[Postgres]:
+def postgresql(*, durable: bool = False, settings: Mapping[str, str] | None = None) -> Iterator[Postgres]:
     """The server of DATABASE_URL, else one of our own in a temporary folder, gone afterwards.
 
-    ``durable`` keeps fsync on, as a real server has it. Raises ServiceFailed.
+    ``durable`` keeps fsync on, as a real server has it; ``settings`` are for our own one. Raises ServiceFailed.
     """
     if url := os.environ.get("DATABASE_URL"):
         yield Postgres(url=url, origin="environment")
         return
-    with own_postgresql(durable=durable) as server:
+    with own_postgresql(durable=durable, settings=settings) as server:
         yield server
 
 

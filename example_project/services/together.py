@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -38,6 +38,7 @@ def start_services(
     with_valkey: bool = True,
     with_sqs: bool = True,
     durable: bool = False,
+    postgres_settings: Mapping[str, str] | None = None,
 ) -> Iterator[Services]:
     """All at once, since each mostly waits; gone when the block is left or this process dies. Raises ServiceFailed."""
     with ExitStack() as stack, ThreadPoolExecutor(max_workers=3) as pool:
@@ -52,7 +53,7 @@ def start_services(
 
         # The slowest first: moto imports for two seconds.
         queue = begin(sqs(), wanted=with_sqs)
-        database = begin(postgresql(durable=durable), wanted=with_postgres)
+        database = begin(postgresql(durable=durable, settings=postgres_settings), wanted=with_postgres)
         cache = begin(valkey(), wanted=with_valkey)
         pool.shutdown(wait=True)  # or what is still starting when the first one fails would never be stopped
         yield Services(
