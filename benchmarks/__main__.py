@@ -7,6 +7,8 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from benchmarks import report
@@ -14,6 +16,8 @@ from benchmarks.measure import Figure
 from benchmarks.sections import SECTIONS, Scale
 
 ROOT = Path(__file__).parents[1]
+AT_ONCE = 3
+"""Sections side by side where nothing is measured: most of their time goes into starting services."""
 LATEST = Path(__file__).parent / "results" / "latest.json"
 
 
@@ -32,24 +36,28 @@ def main() -> None:
     older = {each.name: each.value for each in report.load(options.compare)} if options.compare else None
     figures: list[Figure] = []
     failed: list[str] = []
-    for section in options.only:
-        started = time.monotonic()
-        if not run(section, scale=options.scale, figures=figures):
-            failed.append(section)
-        sys.stderr.write(f"{section}: {time.monotonic() - started:.0f} s\n")
-        report.save(figures, LATEST)
+    with ThreadPoolExecutor(max_workers=AT_ONCE if options.scale is Scale.QUICK else 1) as pool:
+        for section, (found, ended) in zip(
+            options.only, pool.map(partial(run, scale=options.scale), options.only), strict=True
+        ):
+            figures += found
+            report.save(figures, LATEST)
+            if not ended:
+                failed.append(section)
     sys.stdout.write(report.table(figures, older=older) + "\n")
     if failed:
         sys.exit(f"Failed: {', '.join(failed)}")
 
 
-def run(section: str, *, scale: Scale, figures: list[Figure]) -> bool:
-    """In a process of its own; whether it came to its end. What it measured until then is kept."""
+def run(section: str, *, scale: Scale) -> tuple[list[Figure], bool]:
+    """In a process of its own: what it measured, and whether it came to its end."""
     command = [sys.executable, "-m", "benchmarks.section", section, scale]
+    started = time.monotonic()
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        figures += [report.read(json.loads(line)) for line in process.stdout]
-    return process.returncode == 0
+        figures = [report.read(json.loads(line)) for line in process.stdout]
+    sys.stderr.write(f"{section}: {time.monotonic() - started:.0f} s\n")
+    return figures, process.returncode == 0
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class Repeats(NamedTuple):
 
 
 REPEATS = {
-    Scale.QUICK: Repeats(small=20, large=2, inline=1, each_client=1),
+    Scale.QUICK: Repeats(small=4, large=2, inline=1, each_client=1),
     Scale.NORMAL: Repeats(small=200, large=30, inline=5, each_client=25),
     Scale.FULL: Repeats(small=1000, large=100, inline=9, each_client=60),
 }

@@ -16,7 +16,7 @@ from benchmarks.sections import Scale
 
 HISTORY = {Scale.QUICK: 20_000, Scale.NORMAL: 60_000, Scale.FULL: 200_000}
 BODY = 10_000
-SYNCS = {Scale.QUICK: 2, Scale.NORMAL: 40, Scale.FULL: 80}
+SYNCS = {Scale.QUICK: 1, Scale.NORMAL: 40, Scale.FULL: 80}
 """Wanted of each kind, on the idle system and beside a history."""
 LOOK = 0.25
 """Seconds between two looks at the history: nobody waits for it by the millisecond."""

@@ -21,7 +21,7 @@ from example_project.services.sqs import SQS
 
 PROCESSES = (1, 2, 4)
 BODY = 2_000
-USERS = {Scale.QUICK: 4, Scale.NORMAL: 16, Scale.FULL: 32}
+USERS = {Scale.QUICK: 2, Scale.NORMAL: 16, Scale.FULL: 32}
 BODIES = {Scale.QUICK: 1, Scale.NORMAL: 2, Scale.FULL: 4}
 """Of each user."""
 ROUNDS = {Scale.QUICK: 1, Scale.NORMAL: 3, Scale.FULL: 5}

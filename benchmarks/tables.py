@@ -26,7 +26,7 @@ class Sizes:
 
 
 SIZES = {
-    Scale.QUICK: Sizes(small=30_000, large=60_000, weighed=2_000, chunks=1, rounds=1, pages=3),
+    Scale.QUICK: Sizes(small=10_000, large=20_000, weighed=2_000, chunks=1, rounds=1, pages=3),
     Scale.NORMAL: Sizes(small=100_000, large=1_000_000, weighed=50_000, chunks=10, rounds=7, pages=51),
     Scale.FULL: Sizes(small=500_000, large=5_000_000, weighed=100_000, chunks=20, rounds=9, pages=101),
 }
