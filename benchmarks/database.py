@@ -16,7 +16,7 @@ from example_project.services.postgresql import postgresql
 
 SETTINGS = "benchmarks.settings"
 SIZE = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
-"""Of a server with 4 GB: PostgreSQL's own defaults would fit into a tenth of that."""
+"""Of a server with 4 GB. PostgreSQL's own defaults are an eighth and a quarter of it."""
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 
 

@@ -20,9 +20,10 @@ from django_healthkit_ingest.core.registry import shipped_registry
 from django_healthkit_ingest.core.samples import Sample, Section
 from django_healthkit_ingest.models import HealthSample
 from django_healthkit_ingest.pipeline.store.copies import Place
+from django_healthkit_ingest.pipeline.store.engine import Row
 from django_healthkit_ingest.pipeline.store.merge import merge
 from django_healthkit_ingest.pipeline.store.references import type_ids
-from django_healthkit_ingest.pipeline.store.table import Row, SampleTable
+from django_healthkit_ingest.pipeline.store.table import SampleTable
 
 _users = count(10**6)
 """Far from the real ones, which other figures make."""

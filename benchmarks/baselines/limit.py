@@ -9,7 +9,8 @@ from django.db.backends.utils import CursorWrapper
 
 from django_healthkit_ingest.models import HealthSample
 from django_healthkit_ingest.pipeline.copying import copy_rows
-from django_healthkit_ingest.pipeline.store.table import COLUMNS, Row, sample_field
+from django_healthkit_ingest.pipeline.store.engine import Row, sample_field
+from django_healthkit_ingest.pipeline.store.table import COLUMNS
 
 TABLE = "limit_sample"
 BARE = "bare_sample"

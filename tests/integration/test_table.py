@@ -12,7 +12,8 @@ from django.db import IntegrityError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_healthkit_ingest.models import HealthSample, database
-from django_healthkit_ingest.pipeline.store.table import COLUMNS, engine_of, sample_field
+from django_healthkit_ingest.pipeline.store.engine import engine_of, sample_field
+from django_healthkit_ingest.pipeline.store.table import COLUMNS
 from django_healthkit_ingest.testing import flutter_body, healthkit_body, ingest
 from django_healthkit_ingest.testing.payloads import flutter_point, quantity
 

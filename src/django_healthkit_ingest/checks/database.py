@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
 
 from django_healthkit_ingest.models import database
-from django_healthkit_ingest.pipeline.store.table import ENGINES
+from django_healthkit_ingest.pipeline.store.engine import ENGINES
 
 
 @register(Tags.database, "healthkit_ingest")

@@ -19,9 +19,10 @@ from django_healthkit_ingest.core.identity import twin_key
 from django_healthkit_ingest.core.registry import SampleKind
 from django_healthkit_ingest.core.twins import Classes, Likeness, best_by_ordinal
 from django_healthkit_ingest.models import HealthSample, Tally, Trace
+from django_healthkit_ingest.pipeline.store.engine import Candidate, Moment, Row, keys_of, moment, slices
 from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
 from django_healthkit_ingest.pipeline.store.series import drop_series, store_series
-from django_healthkit_ingest.pipeline.store.table import Candidate, Moment, Row, SampleTable, keys_of, moment, slices
+from django_healthkit_ingest.pipeline.store.table import SampleTable
 
 _QUANTITY = SampleKind.QUANTITY
 

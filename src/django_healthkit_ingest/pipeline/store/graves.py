@@ -13,9 +13,9 @@ from uuid import UUID
 from django_healthkit_ingest.core import samples
 from django_healthkit_ingest.core.twins import Likeness
 from django_healthkit_ingest.models import HealthSample, Membership, Tombstone, Trace
+from django_healthkit_ingest.pipeline.store.engine import keys_of, slices
 from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
 from django_healthkit_ingest.pipeline.store.series import drop_series
-from django_healthkit_ingest.pipeline.store.table import keys_of, slices
 
 Reason = Tombstone.Reason
 

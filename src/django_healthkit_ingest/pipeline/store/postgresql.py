@@ -21,7 +21,7 @@ from django_healthkit_ingest.core.samples import Sample
 from django_healthkit_ingest.models import HealthSample, Tally, Trace
 from django_healthkit_ingest.pipeline.copying import copy_rows
 from django_healthkit_ingest.pipeline.copying import document as document  # a part of the engine
-from django_healthkit_ingest.pipeline.store.table import Candidate, Moment, Row, any_row
+from django_healthkit_ingest.pipeline.store.engine import Candidate, Moment, Row, any_row
 
 _TABLE = f'"{HealthSample._meta.db_table}"'
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django_healthkit_ingest.core import samples
 from django_healthkit_ingest.models import HealthSample, SampleSeries
-from django_healthkit_ingest.pipeline.store.table import slices
+from django_healthkit_ingest.pipeline.store.engine import slices
 
 ONE_SECOND = timedelta(seconds=1)
 

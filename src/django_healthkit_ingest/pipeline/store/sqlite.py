@@ -10,7 +10,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import DateTimeField, Field, UUIDField
 
 from django_healthkit_ingest.models import HealthSample
-from django_healthkit_ingest.pipeline.store.table import Candidate, Moment, Row
+from django_healthkit_ingest.pipeline.store.engine import Candidate, Moment, Row
 
 _TABLE = f'"{HealthSample._meta.db_table}"'
 # Instants are text, 2026-01-05 07:00:00.123456, in UTC: a tilde is greater than the full stop before the fraction.
