@@ -133,12 +133,11 @@ def rank(*, fidelity: int, normaliser_version: int, content_digest: bytes) -> in
     """
     if len(content_digest) != 6:
         raise ValueError("a content digest has 48 bits")
-    return highest_bits(fidelity, normaliser_version) | int.from_bytes(content_digest)
+    return _highest_bits(fidelity, normaliser_version) | int.from_bytes(content_digest)
 
 
 @lru_cache(maxsize=64)
-def highest_bits(fidelity: int, normaliser_version: int) -> int:
-    """What all ranks of a format have in common."""
+def _highest_bits(fidelity: int, normaliser_version: int) -> int:
     if not 0 <= fidelity < 1 << 6 or not 0 <= normaliser_version < 1 << 9:
         raise ValueError("fidelity has 6 bits, the normaliser's version 9")
     return fidelity << 57 | normaliser_version << 48

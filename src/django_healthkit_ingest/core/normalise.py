@@ -13,7 +13,7 @@ import msgspec
 from django_healthkit_ingest.core.identity import (
     digest_of,
     fingerprint,
-    highest_bits,
+    rank,
     source_digits,
     sync_key,
 )
@@ -115,7 +115,11 @@ def normalise(
         known,
         draft.uuid,
         fingerprint(identifier=identifier, kind=kind, start=start, end=end, value=value, category=category),
-        highest_bits(fidelity, reading_version(known=known)) | int.from_bytes(digest_of(content)),  # rank()
+        rank(
+            fidelity=fidelity,
+            normaliser_version=reading_version(known=known),
+            content_digest=digest_of(content),
+        ),
         interval.start,
         interval.end,
         time_zone,
@@ -171,20 +175,14 @@ def to_unit(value: float | None, unit: str | None, canonical_unit: str) -> float
     if unit != canonical_unit:
         scale, offset = _converter(unit, canonical_unit)
         value = value * scale + offset
-    if not isfinite(value):
-        raise rejection("number_out_of_range", field="value")
-    return value + 0.0  # a negative zero becomes zero
+    return _finite(value)
 
 
 def as_sent(value: float | None, unit: str | None) -> tuple[float | None, str]:
     """Value and unit of a record that is no quantity, unconverted. Raises RecordRejected with ``value`` or ``unit``."""
     text = unit or ""
     check_text(text, field="unit", max_length=MAX_UNIT_LENGTH)
-    if value is None:
-        return None, text
-    if not isfinite(value):
-        raise rejection("number_out_of_range", field="value")
-    return value + 0.0, text
+    return (_finite(value) if value is not None else None), text
 
 
 def read_zone(name: str) -> ZoneInfo:
@@ -246,6 +244,12 @@ def _is_unit(text: str) -> bool:
     except UnitError:
         return False
     return True
+
+
+def _finite(value: float) -> float:
+    if not isfinite(value):
+        raise rejection("number_out_of_range", field="value")
+    return value + 0.0  # a negative zero becomes zero
 
 
 def _category(draft: Draft, sample_type: SampleType) -> int:

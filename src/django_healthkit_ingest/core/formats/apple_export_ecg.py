@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from django_healthkit_ingest.core.catalogue import load
-from django_healthkit_ingest.core.formats.apple_export_text import read_number
+from django_healthkit_ingest.core.formats.apple_export_numbers import read_number
 
 MAX_TABLE_BYTES = 16 * 2**20
 """Of one file; half a minute at 512 Hz has 150 KB."""

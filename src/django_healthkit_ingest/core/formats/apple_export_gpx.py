@@ -7,8 +7,8 @@ from xml.parsers.expat import ExpatError, ParserCreate
 
 import msgspec
 
+from django_healthkit_ingest.core.formats.apple_export_numbers import read_number
 from django_healthkit_ingest.core.formats.apple_export_repair import ILLEGAL
-from django_healthkit_ingest.core.formats.apple_export_text import read_number
 
 MAX_ROUTE_BYTES = 32 * 2**20
 """Of one GPX file; an hour has less than 1 MB."""

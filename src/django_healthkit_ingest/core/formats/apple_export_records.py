@@ -12,7 +12,7 @@ import msgspec
 from django_healthkit_ingest.core.devices import parse_device_string
 from django_healthkit_ingest.core.formats.apple_export_children import CHILD, MEMBERS, RAWS, decoded, take_series
 from django_healthkit_ingest.core.formats.apple_export_names import clinical_type, names
-from django_healthkit_ingest.core.formats.apple_export_text import read_number
+from django_healthkit_ingest.core.formats.apple_export_numbers import read_number
 from django_healthkit_ingest.core.formats.records import NULL, Remembered, read_fields, read_metadata, renamed
 from django_healthkit_ingest.core.json_text import UNREADABLE
 from django_healthkit_ingest.core.normalise import Draft, check_source, normalise
@@ -133,7 +133,7 @@ def record_reader(
 
     def read_sample(index: int, raw: msgspec.Raw, wire: _WireElement) -> Sample:
         element, text = wire.element, wire.value
-        identifier = wire.type if element == "Record" and wire.type else _identifier(wire, raw)
+        identifier = _identifier(wire, raw)
         sample_type = registry.get(identifier)
         kind = None if sample_type is None else sample_type.kind
         value = category = None
@@ -155,7 +155,7 @@ def record_reader(
             record = _POINTER_BYTES.sub(rb"\g<1>0x0>", bytes(record))
         draft = Draft(
             type=identifier,
-            start=wire.start_date if element == "Record" and wire.start_date else _start(wire, declared_zone),
+            start=_start(wire, declared_zone),
             end=wire.end_date or None,
             value=value,
             unit=wire.unit if value is not None else None,

@@ -28,6 +28,7 @@ AT_ONCE = 5000
 """Parameters of one statement; SQLite takes 32,766."""
 
 Row = tuple[Any, ...]
+"""Values of a model's fields; a sample's in the order of ``table.COLUMNS``."""
 
 T = TypeVar("T")
 
