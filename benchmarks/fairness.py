@@ -9,9 +9,10 @@ from statistics import median
 
 from django.db import connections
 
-from benchmarks.latency import SAMPLES, Sync, p95, sync
+from benchmarks.latency import SAMPLES, Sync, sync
 from benchmarks.measure import Figure, typical
 from benchmarks.phone import Phone, compressed, new_phone
+from benchmarks.quantiles import quantile
 from benchmarks.sections import Scale
 
 HISTORY = {Scale.QUICK: 20_000, Scale.NORMAL: 60_000, Scale.FULL: 200_000}
@@ -34,7 +35,7 @@ def figures(url: str, *, scale: Scale) -> Iterator[Figure]:
         seconds.append(took)
     baseline = f"{SAMPLES} samples, idle system"
     slower = [each / median(idle) for each in busy]
-    worst = p95(busy) / p95(idle)
+    worst = quantile(busy, 0.95) / quantile(idle, 0.95)
     yield typical("fairness.p95_vs_idle", slower, value=worst, unit="x", baseline=baseline, target=3, at_least=False)
     yield typical("fairness.p50_vs_idle", slower, unit="x", baseline=baseline)
     rates = [history / took for took in seconds]

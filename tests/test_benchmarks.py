@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import report, sections
 from benchmarks.measure import Figure, ratio, take_turns
+from benchmarks.quantiles import quantile
 
 ROOT = Path(__file__).parent.parent
 
@@ -44,6 +45,14 @@ def test_a_ratio_compares_neighbours_and_not_sums() -> None:
 def test_rounds_that_are_not_pairs_are_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
         ratio("fast.vs_slow", of=[1, 2], to=[1], baseline="slow")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"), [([3.0], 3.0), ([1.0, 3.0], 3.0), ([float(each) for each in range(1, 101)], 95.0)]
+)
+def test_a_quantile_is_one_of_the_values_however_few_they_are(values: list[float], expected: float) -> None:
+    # statistics.quantiles refuses a single value before Python 3.13, and beyond few values it extrapolates.
+    assert quantile(values[::-1], 0.95) == expected
 
 
 @pytest.mark.parametrize(
