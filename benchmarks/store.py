@@ -19,9 +19,9 @@ from django_healthkit_ingest.core.formats.healthkit import HealthKitFormat
 from django_healthkit_ingest.core.registry import shipped_registry
 from django_healthkit_ingest.core.samples import Sample, Section
 from django_healthkit_ingest.models import HealthSample
-from django_healthkit_ingest.pipeline.store.copies import Place
 from django_healthkit_ingest.pipeline.store.engine import Row
 from django_healthkit_ingest.pipeline.store.merge import merge
+from django_healthkit_ingest.pipeline.store.place import Place
 from django_healthkit_ingest.pipeline.store.references import type_ids
 from django_healthkit_ingest.pipeline.store.table import SampleTable
 

@@ -68,7 +68,9 @@ def give_everything(user: Any) -> None:
     )
     batch = ingest(healthkit_body(quantity(uuid=changing, value=99, start="2026-01-06T08:00:00+01:00")), user=user)
     chunk = batch.chunks.get()
-    Tally.objects.using(database()).create(user_id=user.pk, batch=batch, chunk=chunk, twin=uuid4())
+    Tally.objects.using(database()).create(
+        user_id=user.pk, batch=batch, chunk=chunk, earliest=now, latest=now, twins=bytes(16)
+    )
     uploading = ImportBatchFactory.create(user=user, split_done=False)
     name = file_storage().save(file_name(uploading.uuid), ContentFile(b"an export of a whole life"))
     ImportUploadFactory.create(batch=uploading, name=name)

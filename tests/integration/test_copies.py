@@ -17,6 +17,7 @@ from django_healthkit_ingest.models import HealthSample, ImportBatch, SampleSeri
 from django_healthkit_ingest.pipeline.dispatch import dispatch
 from django_healthkit_ingest.pipeline.process import process
 from django_healthkit_ingest.pipeline.replay import replay
+from django_healthkit_ingest.pipeline.store import postgresql
 from django_healthkit_ingest.testing import flutter_body, healthkit_body, ingest
 from django_healthkit_ingest.testing.payloads import SOURCE, category, flutter_point, quantity
 
@@ -45,6 +46,17 @@ def loose(value: float = 61, **fields: Any) -> dict[str, Any]:
     return quantity(uuid=None, value=value, start=MOMENT, **fields)
 
 
+def run_again(batch: ImportBatch) -> None:
+    with queues.captured() as messages:
+        replay(batch=batch)
+        dispatch(user_id=batch.user_id, lane=batch.lane)
+        while messages:
+            message = messages.popleft()
+            if message.name == queues.PROCESS_CHUNK:
+                process(chunk_id=message.ids["chunk_id"], task_id=str(uuid4()))
+    batch.refresh_from_db()
+
+
 NEW_TYPE = "HKQuantityTypeIdentifierLoudnessOfTheFuture"
 KNOWN = {"SAMPLE_TYPES": [{"identifier": NEW_TYPE, "kind": "quantity", "canonical_unit": "m"}]}
 
@@ -57,14 +69,7 @@ def test_a_type_that_becomes_known_takes_over_its_rows_without_uuid(user: Any, s
     before = rows(user).count()
 
     settings.HEALTHKIT_INGEST = {**KNOWN, "CHUNK_SIZE": size}
-    with queues.captured() as messages:
-        replay(batch=batch)
-        dispatch(user_id=user.pk, lane=batch.lane)
-        while messages:
-            message = messages.popleft()
-            if message.name == queues.PROCESS_CHUNK:
-                process(chunk_id=message.ids["chunk_id"], task_id=str(uuid4()))
-    batch.refresh_from_db()
+    run_again(batch)
 
     assert before == 3, "the uuid stood for one of three that nobody could tell apart"
     assert batch.status == "COMPLETED"
@@ -75,6 +80,29 @@ def test_a_type_that_becomes_known_takes_over_its_rows_without_uuid(user: Any, s
         (2000, None),
         (9000, None),
     ]
+
+
+MOOD = "HKCategoryTypeIdentifierMoodOfTheFuture"
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_a_category_that_becomes_known_is_of_another_class_in_rows_and_tallies(
+    user: Any, settings: Any, size: int
+) -> None:
+    """Of an unknown type nobody can say that 1 and 2 are different; once it is known they are."""
+    settings.HEALTHKIT_INGEST = {"CHUNK_SIZE": size}
+    records = [category(MOOD, uuid=None, category=number, start=MOMENT) for number in (1, 1, 2)]
+    batch = ingest(healthkit_body(*records), user=user)
+    tallies = Tally.objects.using(database()).filter(batch=batch)
+    before = set(tallies.values_list("twins", flat=True))
+
+    known = {"SAMPLE_TYPES": [{"identifier": MOOD, "kind": "category"}]}
+    settings.HEALTHKIT_INGEST = {**known, "CHUNK_SIZE": size}
+    run_again(batch)
+
+    assert balanced(batch)
+    assert sorted(rows(user).values_list("category", "details")) == [(1, None), (1, None), (2, None)]
+    assert len(set(tallies.values_list("twins", flat=True)) - before) == (2 if size == 1 else 0)
 
 
 def synced(version: Any, *, uuid: str | None = None, identifier: Any = "walk-1", **fields: Any) -> dict[str, Any]:
@@ -121,6 +149,45 @@ def test_a_batch_is_counted_over_its_chunks(user: Any, settings: Any) -> None:
     assert rows(user).count() == 5
     assert again.duplicate == 5
     assert Tally.objects.using(database()).filter(user_id=user.pk).count() == 6
+
+
+def test_a_batch_is_counted_over_chunks_that_share_no_instant(user: Any, settings: Any) -> None:
+    """A second is what makes two records equal, and these start at two moments of one."""
+    settings.HEALTHKIT_INGEST = {"CHUNK_SIZE": 1}
+    moments = (MOMENT.replace("00Z", part) for part in ("00.9Z", "00.1Z"))
+    body = healthkit_body(*(quantity(uuid=None, value=61, start=moment) for moment in moments))
+
+    first, again = ingest(body, user=user), ingest(body, user=user)
+
+    assert (first.inserted, again.duplicate, rows(user).count()) == (2, 2, 2)
+
+
+def test_only_chunks_that_share_a_record_are_read_again(user: Any, settings: Any) -> None:
+    settings.HEALTHKIT_INGEST = {"CHUNK_SIZE": 2}
+    parts = [f"2026-01-{day:02}T08:00:00Z" for day in (1, 2, 3, 4, 4, 5)]
+    body = healthkit_body(*(quantity(uuid=None, value=61, start=moment) for moment in parts))
+
+    with CaptureQueriesContext(connections[database()]) as queries:
+        ingest(body, user=user)
+
+    read = [query["sql"] for query in queries if '"payload" IS NOT NULL' in query["sql"] and "SELECT" in query["sql"]]
+    assert len(read) == 1, "the second chunk, by the third"
+    assert rows(user).count() == 6
+
+
+@pytest.mark.parametrize("few", [1, 50])
+def test_how_many_rows_lie_near_decides_nothing_but_the_way_to_find_them(
+    user: Any, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(postgresql, "FEW", few)
+    near = [quantity(uuid=None, value=n, start=f"2026-01-05T08:00:{n:02}Z") for n in range(20)]
+    named = [quantity(value=n, start=f"2026-01-05T08:01:{n:02}Z") for n in range(20)]
+    ingest(healthkit_body(*near[::2], *named[::2]), user=user)
+
+    everything = [each | {"uuid": None} for each in (*near, *named)]
+    batch = ingest(healthkit_body(*everything, category(uuid=None)), user=user)
+
+    assert (batch.inserted, batch.duplicate, rows(user).count()) == (21, 20, 41)
 
 
 def test_the_largest_batch_counts(user_factory: Any) -> None:

@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from django_healthkit_ingest.models import HealthSample, Tombstone, database
-from django_healthkit_ingest.pipeline.store.copies import Place
 from django_healthkit_ingest.pipeline.store.merge import merge
+from django_healthkit_ingest.pipeline.store.place import Place
 from django_healthkit_ingest.testing import flutter_body, healthkit_body, ingest
 from django_healthkit_ingest.testing.payloads import flutter_point, quantity
 

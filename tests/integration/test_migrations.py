@@ -14,6 +14,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django_healthkit_ingest.core.identity import twin_key
 from django_healthkit_ingest.core.registry import shipped_registry
 from django_healthkit_ingest.models import HealthSample, database
+from django_healthkit_ingest.pipeline.store.place import Place
+from django_healthkit_ingest.pipeline.store.tallies import Shared, find_shared, short_key
 
 pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
 
@@ -62,3 +64,28 @@ def test_rows_without_uuid_get_the_class_that_new_records_have(user: Any, first_
         kind = known.kind if known else None
         key = twin_key(identifier=row.identifier, kind=kind, start=START, end=end, category=row.category)
         assert row.twin == (key if row.uuid is None else None)
+
+
+@pytest.fixture
+def release_before_tallies_of_chunks() -> Iterator[Any]:
+    yield migrate("0006_front_doors")
+    migrate(None)
+
+
+def test_what_a_half_imported_batch_has_counted_is_still_known(
+    user: Any, release_before_tallies_of_chunks: Any
+) -> None:
+    tallies = release_before_tallies_of_chunks.get_model(APP, "Tally").objects.using(database())
+    twins = {chunk_id: [uuid4() for _ in range(3)] for chunk_id in (1, 2)}
+    for chunk_id, several in twins.items():
+        for twin in several:
+            tallies.create(user_id=user.pk, batch_id=7, chunk_id=chunk_id, twin=twin)
+
+    migrate(None)
+
+    for chunk_id, several in twins.items():
+        place = Place(user_id=user.pk, batch_id=7, chunk_id=3, only_chunk=False, using=database())
+        keys = {short_key(several[1]), short_key(uuid4())}
+        assert find_shared(keys, starts=[START], place=place) == Shared(
+            keys={short_key(several[1])}, chunk_ids=[chunk_id]
+        )

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from django_healthkit_ingest import queues
 from django_healthkit_ingest.core.states import Status
-from django_healthkit_ingest.models import ImportBatch, ImportChunk, database
+from django_healthkit_ingest.models import ImportBatch, ImportChunk, Tally, database
 from django_healthkit_ingest.pipeline.dispatch import dispatch
 from django_healthkit_ingest.pipeline.process import process
 from django_healthkit_ingest.pipeline.sweep import sweep
@@ -120,6 +120,17 @@ def test_payloads_go_when_their_time_is_over(user: Any, settings: Any) -> None:
 
     assert (kept, purged) == (0, 1)
     assert ImportChunk.objects.using(database()).get().payload is None
+
+
+def test_a_tally_goes_with_the_payload_it_tells_to_read(user: Any, settings: Any, chunks: Any) -> None:
+    settings.HEALTHKIT_INGEST = {"PAYLOAD_RETENTION": timedelta(days=1), "CHUNK_SIZE": 1}
+    ingest(healthkit_body(*(quantity(uuid=None, value=value) for value in (1, 2))), user=user)
+    first, second = chunks.order_by("pk")
+    chunks.filter(pk=first.pk).update(finished_at=timezone.now() - timedelta(days=2))
+
+    sweep()
+
+    assert list(Tally.objects.using(database()).values_list("chunk_id", flat=True)) == [second.pk]
 
 
 def test_unfinished_payloads_are_never_purged(batch: ImportBatch, chunks: Any, settings: Any) -> None:

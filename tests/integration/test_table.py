@@ -77,10 +77,11 @@ def test_records_without_uuid_are_looked_up_by_type_and_second(crowded: Any) -> 
 
 WHETHER_ANY = "IS NOT NULL, (SELECT 1"
 """In questions for the first row of all, which is found by the user alone."""
-REPEATED = [START - timedelta(days=n) for n in range(40)]
+REPEATED = [START - timedelta(days=n) for n in range(60)]
 SYNCED = {"HKMetadataKeySyncIdentifier": "of-the-app", "HKMetadataKeySyncVersion": 1}
 RARE = {
     "copies again": flutter_body(*(flutter_point(uuid=None, start=moment) for moment in REPEATED)),
+    "a few copies again": flutter_body(*(flutter_point(uuid=None, start=moment) for moment in REPEATED[:9])),
     "copies that a uuid takes": healthkit_body(*(quantity(start=moment.isoformat()) for moment in REPEATED)),
     "deletions": healthkit_body(deletions=[str(uuid4()) for _ in range(40)]),
     "sync identifiers": healthkit_body(quantity(metadata=SYNCED)),

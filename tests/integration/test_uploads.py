@@ -25,7 +25,7 @@ from django_healthkit_ingest.exceptions import (
     UnknownFormat,
     UnknownUpload,
 )
-from django_healthkit_ingest.models import HealthSample, ImportBatch, ImportUpload, Tally, database
+from django_healthkit_ingest.models import HealthSample, ImportBatch, ImportUpload, database
 from django_healthkit_ingest.pipeline import cut as cut_module
 from django_healthkit_ingest.pipeline import split as split_module
 from django_healthkit_ingest.pipeline import upload as upload_module
@@ -39,7 +39,6 @@ from django_healthkit_ingest.pipeline.split import split
 from django_healthkit_ingest.pipeline.status import ErrorCode, describe
 from django_healthkit_ingest.pipeline.sweep import sweep
 from django_healthkit_ingest.pipeline.upload import accept_upload
-from django_healthkit_ingest.testing.factories import ImportBatchFactory, ImportChunkFactory
 from tests.line_format import SETTING, LineFormat, lines
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -589,21 +588,3 @@ def test_sweep_deletes_what_was_never_imported_and_nothing_else(
     deleted = sweep().files_deleted
 
     assert (deleted, sorted(files())) == (1, sorted([waiting, str(batch.uuid)]))
-
-
-def test_sweep_keeps_the_tallies_that_are_counted_together(user: Any) -> None:
-    completed, failed = (
-        ImportBatchFactory.create(user=user, status=status, finished_at=timezone.now())
-        for status in (Status.COMPLETED, Status.FAILED)
-    )
-    shared, alone = uuid4(), uuid4()
-    tallies = Tally.objects.using(database())
-    for batch in (completed, failed):
-        first, second = (ImportChunkFactory.create(batch=batch, index=index) for index in range(2))
-        for chunk, twin in ((first, shared), (second, shared), (first, alone)):
-            tallies.create(user_id=user.pk, batch=batch, chunk=chunk, twin=twin)
-
-    purged = sweep().tallies_purged
-
-    left = tallies.filter(batch=completed).values_list("twin", flat=True)
-    assert (purged, set(left), tallies.filter(batch=failed).count()) == (1, {shared}, 3)

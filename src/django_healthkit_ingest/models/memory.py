@@ -61,9 +61,12 @@ class Trace(models.Model):
 
 
 class Tally(models.Model):
-    """Which chunk of a batch holds records without uuid of which twin key.
+    """Which twin keys the records without uuid of one chunk have, so that the batch's equal records are counted
+    together, in whatever chunks they lie.
 
-    So a batch's equal records are counted together, in whatever chunks they lie.
+    ``twins`` is the keys' first eight bytes each, ascending and without a gap between them; ``earliest`` and ``latest``
+    are the whole seconds within which the records start. It lives as long as the chunk's payload: it says whose records
+    have to be read again.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -76,12 +79,14 @@ class Tally(models.Model):
     chunk = models.ForeignKey(
         ImportChunk, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", db_index=False
     )
-    twin = models.UUIDField()
+    earliest = models.DateTimeField()
+    latest = models.DateTimeField()
+    twins = models.BinaryField()
 
     class Meta:
         verbose_name_plural = "tallies"
-        constraints = [models.UniqueConstraint(fields=["batch", "twin", "chunk"], name="hki_tally_key")]
-        indexes = [models.Index(fields=["chunk"], name="hki_tally_chunk")]
+        constraints = [models.UniqueConstraint(fields=["chunk"], name="hki_tally_chunk")]
+        indexes = [models.Index(fields=["batch"], name="hki_tally_batch")]
 
     def __str__(self) -> str:
         return f"tally {self.pk}"

@@ -33,9 +33,9 @@ from django_healthkit_ingest.pipeline.consent import (
 from django_healthkit_ingest.pipeline.excess import without_excess
 from django_healthkit_ingest.pipeline.failures import CONFLICT_TRIES, LostClaim, is_conflict
 from django_healthkit_ingest.pipeline.read import read
-from django_healthkit_ingest.pipeline.store.copies import Place
 from django_healthkit_ingest.pipeline.store.locks import Scope, lock_user, read_committed
 from django_healthkit_ingest.pipeline.store.merge import merge
+from django_healthkit_ingest.pipeline.store.place import Place
 from django_healthkit_ingest.pipeline.store.references import source_ids, type_ids
 from django_healthkit_ingest.pipeline.store.statistics import store_statistics
 from django_healthkit_ingest.pipeline.withhold import blanked_payload, kept_samples, sift

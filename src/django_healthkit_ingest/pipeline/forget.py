@@ -10,10 +10,11 @@ from django.db import connections, transaction
 from django_healthkit_ingest.models import HealthSample, Tombstone, database
 from django_healthkit_ingest.pipeline.owned import owned
 from django_healthkit_ingest.pipeline.samples import find_sample
-from django_healthkit_ingest.pipeline.store.copies import Place, absorb
+from django_healthkit_ingest.pipeline.store.copies import absorb
 from django_healthkit_ingest.pipeline.store.graves import Graveyard
 from django_healthkit_ingest.pipeline.store.locks import Scope, lock_user, read_committed
 from django_healthkit_ingest.pipeline.store.looks import look_of_row
+from django_healthkit_ingest.pipeline.store.place import Place
 from django_healthkit_ingest.pipeline.store.table import SampleTable
 from django_healthkit_ingest.signals import samples_changed
 

@@ -6,9 +6,9 @@ Every step is a conditional UPDATE or takes the user's lock, so two sweeps at on
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef
+from django.db import transaction
 from django.utils import timezone
 
 from django_healthkit_ingest.conf import get_settings
@@ -26,10 +26,7 @@ ANNOUNCE_AFTER = timedelta(minutes=1)
 """Younger finished batches are being announced by the worker that closed them."""
 
 PURGED_AT_ONCE = 10_000
-"""Payloads, and tallies, that one sweep purges; the next one goes on."""
-
-TALLIES_FOR = timedelta(days=2)
-"""How long after a batch has finished its tallies are looked through; what is left then is needed."""
+"""Payloads that one sweep purges; the next one goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +39,6 @@ class Swept:
     batches_finished: int
     batches_announced: int
     payloads_purged: int
-    tallies_purged: int
     uploads_sent: int
     erasures_sent: int
     exports_sent: int
@@ -68,8 +64,7 @@ def sweep() -> Swept:
         announce(batch_id=batch_id)
     purged = 0
     if options.payload_retention is not None:
-        purged = chunks.all().purge_payloads(finished_before=now - options.payload_retention, limit=PURGED_AT_ONCE)
-    tallies = purge_tallies()
+        purged = purge(finished_before=now - options.payload_retention)
     uploads = resend_uploads()
     erasures, exports = resend_erasures(), resend_exports()
     if expired:
@@ -92,7 +87,6 @@ def sweep() -> Swept:
         batches_finished=finished,
         batches_announced=len(announced),
         payloads_purged=purged,
-        tallies_purged=tallies,
         uploads_sent=uploads,
         erasures_sent=erasures,
         exports_sent=exports,
@@ -101,13 +95,10 @@ def sweep() -> Swept:
     )
 
 
-def purge_tallies() -> int:
-    """Those of completed batches that stand alone: with no other chunk to be counted with, the rows say it all."""
+def purge(*, finished_before: datetime) -> int:
+    """Payloads, and with each its chunk's tally, which would only send others to read it. How many payloads."""
     using = database()
-    finished_since = timezone.now() - TALLIES_FOR
-    batches = ImportBatch.objects.using(using).filter(status=Status.COMPLETED, finished_at__gte=finished_since)
-    tallies = Tally.objects.using(using).filter(batch__in=batches)
-    others = Tally.objects.using(using).filter(batch=OuterRef("batch"), twin=OuterRef("twin"))
-    alone = tallies.filter(~Exists(others.exclude(chunk=OuterRef("chunk"))))
-    chosen = list(alone.values_list("pk", flat=True)[:PURGED_AT_ONCE])
-    return tallies.filter(pk__in=chosen)._raw_delete(using) if chosen else 0
+    with transaction.atomic(using=using):
+        gone = ImportChunk.objects.using(using).purge_payloads(finished_before=finished_before, limit=PURGED_AT_ONCE)
+        Tally.objects.using(using).filter(chunk__in=gone)._raw_delete(using)
+    return len(gone)

@@ -184,11 +184,13 @@ class ImportChunkQuerySet(models.QuerySet["ImportChunk"]):
     def include_set_aside(self) -> int:
         return self.filter(status__in=FINAL).update(set_aside=None)
 
-    def purge_payloads(self, *, finished_before: datetime, limit: int) -> int:
-        """At most ``limit`` payloads of finished batches, so that no purge is one long transaction."""
+    def purge_payloads(self, *, finished_before: datetime, limit: int) -> list[int]:
+        """Keys of chunks, at most ``limit`` so that no purge is one long transaction, whose payload is gone now."""
         old = self.filter(payload__isnull=False, finished_at__lt=finished_before, batch__finished_at__isnull=False)
         chosen = list(old.values_list("pk", flat=True)[:limit])
-        return self.filter(pk__in=chosen, finished_at__lt=finished_before).update(payload=None)  # not if replayed since
+        chunks = self.filter(pk__in=chosen)
+        chunks.filter(finished_at__lt=finished_before).update(payload=None)  # not if replayed since
+        return list(chunks.filter(payload__isnull=True).values_list("pk", flat=True))
 
     def books(self) -> dict[str, int]:
         """Chunks per status, records per outcome, records of failed and of unfinished chunks."""

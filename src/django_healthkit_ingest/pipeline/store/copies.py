@@ -18,28 +18,18 @@ from django_healthkit_ingest.core import samples
 from django_healthkit_ingest.core.identity import twin_key
 from django_healthkit_ingest.core.registry import SampleKind
 from django_healthkit_ingest.core.twins import Classes, Likeness, best_by_ordinal
-from django_healthkit_ingest.models import HealthSample, Tally, Trace
+from django_healthkit_ingest.models import HealthSample, Trace
 from django_healthkit_ingest.pipeline.store.engine import Candidate, Moment, Row, keys_of, moment, slices
 from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
+from django_healthkit_ingest.pipeline.store.place import Place
 from django_healthkit_ingest.pipeline.store.series import drop_series, store_series
 from django_healthkit_ingest.pipeline.store.table import SampleTable
+from django_healthkit_ingest.pipeline.store.tallies import Shared, find_shared, short_key, write_tally
 
 _QUANTITY = SampleKind.QUANTITY
 
 Recall = Callable[[Sequence[int]], Iterable[samples.Sample]]
 """The records of other chunks of the batch, by the chunks' keys; what is purged is left out."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Whose records these are, and which chunk of which batch brought them."""
-
-    user_id: Any
-    batch_id: int
-    chunk_id: int
-    only_chunk: bool
-    """The batch has no other chunk, so nothing has to be remembered for it."""
-    using: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,7 +83,10 @@ def count(
     ``members`` of correlations are counted apart from ``records``, for Apple's export lists them outside, too.
     """
     own = [*records, *members]
-    alone = _alone(table, own, looks=looks, place=place)
+    keys = [short_key(looks[id(each)].twin) for each in own]
+    starts = [each.start for each in own]
+    shared = find_shared(set(keys), starts=starts, place=place)
+    alone = _alone(table, own, keys=keys, looks=looks, shared=shared)
     counted = Counted()
     if alone:
         records, others = _parted(records, alone)
@@ -103,11 +96,11 @@ def count(
         table.insert_rows(table.row(each, twin=looks[id(each)].twin) for each in new)
         store_series((each for each in new if each.series), user_id=place.user_id, using=place.using)
     if records or members:
-        more = _count(table, records, members, looks=looks, place=place, recall=recall)
+        more = _count(table, records, members, looks=looks, shared=shared, place=place, recall=recall)
         counted.inserted += more.inserted
         counted.updated += more.updated
         counted.inserted_members += more.inserted_members
-    _write_tallies(table, looks.values(), place=place)
+    write_tally(set(keys), starts=starts, place=place)
     return counted
 
 
@@ -116,22 +109,26 @@ def _parted(records: Sequence[samples.Sample], alone: Set[int]) -> tuple[list[sa
 
 
 def _alone(
-    table: SampleTable, own: Sequence[samples.Sample], *, looks: Mapping[int, Likeness], place: Place
+    table: SampleTable,
+    own: Sequence[samples.Sample],
+    *,
+    keys: Sequence[int],
+    looks: Mapping[int, Likeness],
+    shared: Shared,
 ) -> set[int]:
     """Records, by ``id``, that nothing resembles: neither another one here, nor in the batch, nor a row or a trace.
 
-    Each of them is one row, whatever else is counted.
+    Each of them is one row, whatever else is counted. ``keys`` are the short ones of ``own``.
     """
-    keys = [looks[id(each)].twin.int for each in own]  # of an integer the hash is no Python call
     numbers = Counter(keys)
-    candidates = [each for each, key in zip(own, keys, strict=True) if numbers[key] == 1]
+    candidates = [each for each, key in zip(own, keys, strict=True) if numbers[key] == 1 and key not in shared.keys]
     twins = [looks[id(each)].twin for each in candidates]
     asked = [
         # Of a quantity it is the same key: nothing but type and time is in it.
         Candidate(twin, twin if each.kind is _QUANTITY else _unread_twin(each) or twin, each)
         for each, twin in zip(candidates, twins, strict=True)
     ]
-    like = table.resembled(asked, chunk_id=None if place.only_chunk else place.chunk_id)
+    like = table.resembled(asked)
     return {id(each) for number, each in enumerate(candidates) if number not in like}
 
 
@@ -149,12 +146,13 @@ def _count(
     members: Sequence[samples.Sample],
     *,
     looks: Mapping[int, Likeness],
+    shared: Shared,
     place: Place,
     recall: Recall,
 ) -> Counted:
     own = [*records, *members]
     looks = {id(each): looks[id(each)] for each in own}
-    elsewhere = _recall({each.twin for each in looks.values()}, place=place, recall=recall)
+    elsewhere = _recall(shared, recall=recall)
     everything = [[*records, *elsewhere[False]], [*members, *elsewhere[True]]]
     looks |= {id(each): look(each) for group in elsewhere.values() for each in group}
     outgrown = _outgrown(own, place=place)
@@ -264,32 +262,14 @@ def _rows_like(looks: Iterable[Likeness], *, place: Place) -> list[HealthSample]
     return _rows(keys_of(twins, column="twin", user_id=place.user_id, using=place.using), place=place)
 
 
-def _recall(twins: Iterable[UUID], *, place: Place, recall: Recall) -> Mapping[bool, list[samples.Sample]]:
-    """Records of these twin keys in the batch's other chunks: outside correlations, and inside."""
+def _recall(shared: Shared, *, recall: Recall) -> Mapping[bool, list[samples.Sample]]:
+    """Records of these keys in the batch's other chunks: outside correlations, and inside."""
     found: dict[bool, list[samples.Sample]] = {False: [], True: []}
-    if place.only_chunk:
-        return found
-    tallies = Tally.objects.using(place.using).filter(batch_id=place.batch_id).exclude(chunk_id=place.chunk_id)
-    shared: set[UUID] = set()
-    chunks: set[int] = set()
-    for part in slices(twins):
-        for twin, chunk_id in tallies.filter(twin__in=part).values_list("twin", "chunk_id"):
-            shared.add(twin)
-            chunks.add(chunk_id)
-    for record in recall(sorted(chunks)) if chunks else ():
+    for record in recall(shared.chunk_ids) if shared.chunk_ids else ():
         for is_member, each in ((False, record), *((True, member) for member in record.members)):
-            if each.uuid is None and look(each).twin in shared:
+            if each.uuid is None and short_key(look(each).twin) in shared.keys:
                 found[is_member].append(each)
     return found
-
-
-def _write_tallies(table: SampleTable, looks: Iterable[Likeness], *, place: Place) -> None:
-    """Replaced and not added to, so that a chunk may run again."""
-    if place.only_chunk:
-        return
-    Tally.objects.using(place.using).filter(chunk_id=place.chunk_id)._raw_delete(place.using)
-    twins = {each.twin.int: each.twin for each in looks}
-    table.insert_tallies([twins[key] for key in sorted(twins)], chunk_id=place.chunk_id)
 
 
 def _delete(rows: Sequence[HealthSample], *, place: Place) -> None:

@@ -77,9 +77,8 @@ class Engine(Protocol):
         moment: Callable[[samples.Sample], Moment],
         user_id: Any,
         batch_id: int,
-        chunk_id: int | None,
     ) -> Iterable[int]:
-        """Places of those that a row, a trace or the batch's other chunks may know; it may name more."""
+        """Places of those that a row or a trace may know; it may name more."""
 
     def document(self, text: str) -> Any:
         """A JSON text as ``insert`` wants it."""

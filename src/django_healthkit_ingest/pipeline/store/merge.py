@@ -27,11 +27,12 @@ from django.db import connections
 from django_healthkit_ingest.core import samples
 from django_healthkit_ingest.core.twins import Likeness
 from django_healthkit_ingest.models import HealthSample, Membership, Tombstone
-from django_healthkit_ingest.pipeline.store.copies import Counted, Place, Recall, absorb, count
+from django_healthkit_ingest.pipeline.store.copies import Counted, Recall, absorb, count
 from django_healthkit_ingest.pipeline.store.engine import keys_of, slices
 from django_healthkit_ingest.pipeline.store.graves import Graveyard, Mark, Reason
 from django_healthkit_ingest.pipeline.store.locks import Scope, lock_user
 from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
+from django_healthkit_ingest.pipeline.store.place import Place
 from django_healthkit_ingest.pipeline.store.series import store_series
 from django_healthkit_ingest.pipeline.store.table import SampleTable, Stored, Version, version_of
 

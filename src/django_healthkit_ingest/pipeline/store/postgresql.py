@@ -10,6 +10,7 @@ Nothing lives longer than the transaction, so a transaction pooler may hand ever
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
@@ -18,10 +19,11 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import Field
 
 from django_healthkit_ingest.core.samples import Sample
-from django_healthkit_ingest.models import HealthSample, Tally, Trace
+from django_healthkit_ingest.models import HealthSample, Trace
 from django_healthkit_ingest.pipeline.copying import copy_rows
 from django_healthkit_ingest.pipeline.copying import document as document  # a part of the engine
 from django_healthkit_ingest.pipeline.store.engine import Candidate, Moment, Row, any_row
+from django_healthkit_ingest.pipeline.store.engine import moment as whole_seconds
 
 _TABLE = f'"{HealthSample._meta.db_table}"'
 
@@ -51,12 +53,21 @@ _NEIGHBOURS = (
     """ AND date_trunc('second', "end") = w.last AND uuid IS NOT NULL OFFSET 0) AS s"""
 )
 
-_TALLIES, _TRACES = f'"{Tally._meta.db_table}"', f'"{Trace._meta.db_table}"'
+FEW = 50
+"""So many rows of a type in the span of a chunk's records are too many to be read and compared here."""
+_IN_SPANS = (
+    f'SELECT w.type_id, s.twin, s.start, s."end" FROM {_WHO} CROSS JOIN'
+    " unnest(%s::int4[], %s::timestamptz[], %s::timestamptz[]) AS w (type_id, first, last)"
+    f' CROSS JOIN LATERAL (SELECT twin, start, "end" FROM {_TABLE}'
+    " WHERE user_id = who.id AND type_id = w.type_id"
+    f" AND start >= w.first AND start < w.last + interval '1 second' LIMIT %s) AS s"
+)
+
+_TRACES = f'"{Trace._meta.db_table}"'
 _HAS = ", ".join(
     (
         any_row(_TABLE, where="user_id = who.id AND uuid IS NULL", along="twin"),
         any_row(_TABLE, where="user_id = who.id AND uuid IS NOT NULL", along="uuid"),
-        any_row(_TALLIES, where="batch_id = %s", along="twin"),
         any_row(_TRACES, where="user_id = who.id", along="twin"),
     )
 )
@@ -74,7 +85,6 @@ _LIKE_UNREAD = (
     f"w.unread <> w.twin AND EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = who.id AND twin = w.unread AND uuid IS NULL"
     " AND batch_id = %s AND details IS NOT NULL OFFSET 0)"
 )
-_LIKE_TALLY = f"EXISTS (SELECT 1 FROM {_TALLIES} WHERE batch_id = %s AND twin = w.twin AND chunk_id <> %s OFFSET 0)"
 _LIKE_TRACE = f"EXISTS (SELECT 1 FROM {_TRACES} WHERE user_id = who.id AND twin = w.twin OFFSET 0)"
 _LIKE_NEIGHBOUR = (
     f"EXISTS (SELECT 1 FROM {_TABLE} WHERE user_id = who.id AND type_id = w.type_id"
@@ -98,8 +108,7 @@ def keys(cursor: CursorWrapper, values: Sequence[UUID], *, column: str, user_id:
 
 
 def neighbours(cursor: CursorWrapper, moments: Sequence[Moment], *, user_id: Any) -> Iterable[int]:
-    types, starts, ends = zip(*moments, strict=True)
-    cursor.execute(_NEIGHBOURS, [user_id, list(types), list(starts), list(ends)])
+    cursor.execute(_NEIGHBOURS, [user_id, *_columns(moments)])
     return [key for (key,) in cursor.fetchall()]
 
 
@@ -110,38 +119,75 @@ def resembled(
     moment: Callable[[Sample], Moment],
     user_id: Any,
     batch_id: int,
-    chunk_id: int | None,
 ) -> Iterable[int]:
-    cursor.execute(f"SELECT {_HAS} FROM {_WHO}", [batch_id, user_id])
-    has_loose, has_uuids, has_tallies, has_traces = cursor.fetchone()
+    cursor.execute(f"SELECT {_HAS} FROM {_WHO}", [user_id])
+    has_loose, has_uuids, has_traces = cursor.fetchone()
+    like: list[int] = []
+    places: Sequence[int] = range(len(candidates))
+    if not has_traces:
+        if not has_loose and not has_uuids:
+            return []
+        like, places = _compared(cursor, candidates, moment=moment, user_id=user_id)
+    if not places:
+        return like
+    asked = [candidates[place] for place in places]
     tests: list[str] = []
     values: list[Any] = []
     if has_loose:
         tests += [_LIKE_ROW, _LIKE_UNREAD]
         values.append(batch_id)
-    if has_tallies and chunk_id is not None:
-        tests.append(_LIKE_TALLY)
-        values += [batch_id, chunk_id]
     if has_traces:
         tests.append(_LIKE_TRACE)
-    twins = [each.twin.hex for each in candidates]
-    unread = [
-        twin if each.unread is each.twin else each.unread.hex for each, twin in zip(candidates, twins, strict=True)
-    ]
+    twins = [each.twin.hex for each in asked]
+    unread = [twin if each.unread is each.twin else each.unread.hex for each, twin in zip(asked, twins, strict=True)]
     arrays = [_array(twins), _array(unread)]
     if has_uuids:
         tests.append(_LIKE_NEIGHBOUR)
-        moments = [moment(each.record) for each in candidates]
-        arrays += [
-            _array([each.type_id for each in moments]),
-            _array([f'"{each.start}"' for each in moments]),
-            _array([f'"{each.end}"' for each in moments]),
-        ]
-    if not tests:
-        return []
+        arrays += _columns([moment(each.record) for each in asked])
     sql = _RESEMBLED_OR_NEAR if has_uuids else _RESEMBLED
     cursor.execute(sql + " OR ".join(tests), [user_id, *arrays, *values])
-    return [place for (place,) in cursor.fetchall()]
+    return like + [places[place] for (place,) in cursor.fetchall()]
+
+
+def _compared(
+    cursor: CursorWrapper, candidates: Sequence[Candidate], *, moment: Callable[[Sample], Moment], user_id: Any
+) -> tuple[list[int], list[int]]:
+    """Places of those that resemble a row; and of those whose type has too many rows in these days to be read here.
+
+    In a first import, the long one, there are hardly any, and a question a type does for thousands of records.
+    """
+    by_type: dict[str, list[int]] = defaultdict(list)
+    for place, each in enumerate(candidates):
+        by_type[each.record.identifier].append(place)
+    spans: dict[int, Moment] = {}
+    places_of: dict[int, list[int]] = {}
+    for places in by_type.values():
+        starts = [candidates[place].record.start for place in places]
+        type_id = moment(candidates[places[0]].record).type_id
+        spans[type_id] = whole_seconds(type_id, min(starts), max(starts))
+        places_of[type_id] = places
+    cursor.execute(_IN_SPANS, [user_id, *_columns(spans.values()), FEW])
+    near: dict[int, list[Any]] = defaultdict(list)
+    for type_id, *row in cursor.fetchall():
+        near[type_id].append(row)
+    like: list[int] = []
+    many: list[int] = []
+    for type_id, rows in near.items():
+        if len(rows) == FEW:
+            many += places_of[type_id]
+            continue
+        twins = {twin.int for twin, _, _ in rows if twin is not None}
+        moments = {whole_seconds(type_id, start, end) for twin, start, end in rows if twin is None}
+        for place in places_of[type_id]:
+            each = candidates[place]
+            if each.twin.int in twins or each.unread.int in twins or (moments and moment(each.record) in moments):
+                like.append(place)
+    return like, many
+
+
+def _columns(moments: Iterable[Moment]) -> list[str]:
+    types, starts, ends = zip(*moments, strict=True)
+    return [_array(types), *(_array(f'"{each}"' for each in instants) for instants in (starts, ends))]
 
 
 def _array(values: Iterable[str | int]) -> str:

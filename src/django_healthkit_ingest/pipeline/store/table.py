@@ -15,14 +15,13 @@ from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
 from django_healthkit_ingest.core import samples
-from django_healthkit_ingest.models import HealthSample, Membership, Tally, Tombstone
+from django_healthkit_ingest.models import HealthSample, Membership, Tombstone
 from django_healthkit_ingest.pipeline.store.engine import (
     Candidate,
     Moment,
     Row,
     any_row,
     engine_of,
-    field_of,
     moment,
     sample_field,
     slices,
@@ -151,22 +150,17 @@ class SampleTable:
             found.update(self._engine.neighbours(self._cursor, part, user_id=self._user))
         return found
 
-    def resembled(self, candidates: Sequence[Candidate], *, chunk_id: int | None) -> set[int]:
-        """Places of those that a row, a trace or a record of another chunk than this one of the batch may resemble."""
+    def resembled(self, candidates: Sequence[Candidate]) -> set[int]:
+        """Places of those that a row or a trace may resemble."""
         found: set[int] = set()
         first = 0
         for part in slices(candidates):
             places = self._engine.resembled(
-                self._cursor, part, moment=self.moment, user_id=self._user, batch_id=self._batch, chunk_id=chunk_id
+                self._cursor, part, moment=self.moment, user_id=self._user, batch_id=self._batch
             )
             found.update(first + place for place in places)
             first += len(part)
         return found
-
-    def insert_tallies(self, twins: Sequence[UUID], *, chunk_id: int) -> None:
-        rows = ((self._user, self._batch, chunk_id, twin) for twin in twins)
-        fields = [field_of(Tally, name) for name in ("user", "batch", "chunk", "twin")]
-        self._engine.insert(self._cursor, rows, fields=fields)
 
     def moment(self, record: samples.Sample) -> Moment:
         return moment(self._type_ids[record.identifier], record.start, record.end)
