@@ -68,9 +68,10 @@ def give_everything(user: Any) -> None:
     )
     batch = ingest(healthkit_body(quantity(uuid=changing, value=99, start="2026-01-06T08:00:00+01:00")), user=user)
     chunk = batch.chunks.get()
-    Tally.objects.using(database()).create(
-        user_id=user.pk, batch=batch, chunk=chunk, earliest=now, latest=now, twins=bytes(16)
-    )
+    for sample_type in TypeIdentifier.objects.using(database()).filter(identifier__in=(HEART_RATE, FLOW)):
+        Tally.objects.using(database()).create(
+            user_id=user.pk, batch=batch, chunk=chunk, type=sample_type, earliest=now, latest=now, twins=bytes(16)
+        )
     uploading = ImportBatchFactory.create(user=user, split_done=False)
     name = file_storage().save(file_name(uploading.uuid), ContentFile(b"an export of a whole life"))
     ImportUploadFactory.create(batch=uploading, name=name)

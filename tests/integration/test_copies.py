@@ -165,14 +165,17 @@ def test_a_batch_is_counted_over_chunks_that_share_no_instant(user: Any, setting
 def test_only_chunks_that_share_a_record_are_read_again(user: Any, settings: Any) -> None:
     settings.HEALTHKIT_INGEST = {"CHUNK_SIZE": 2}
     parts = [f"2026-01-{day:02}T08:00:00Z" for day in (1, 2, 3, 4, 4, 5)]
-    body = healthkit_body(*(quantity(uuid=None, value=61, start=moment) for moment in parts))
+    beside = [category(uuid=None, start=moment) for moment in parts[2:4]]
+    body = healthkit_body(*(quantity(uuid=None, value=61, start=moment) for moment in parts), *beside)
 
     with CaptureQueriesContext(connections[database()]) as queries:
         ingest(body, user=user)
 
     read = [query["sql"] for query in queries if '"payload" IS NOT NULL' in query["sql"] and "SELECT" in query["sql"]]
     assert len(read) == 1, "the second chunk, by the third"
-    assert rows(user).count() == 6
+    tallies = [query["sql"] for query in queries if '"twins"' in query["sql"] and "SELECT" in query["sql"]]
+    assert len(tallies) == 1, "nor is another type's tally of the same days"
+    assert rows(user).count() == 8
 
 
 @pytest.mark.parametrize("few", [1, 50])

@@ -18,6 +18,7 @@ from django_healthkit_ingest.models import (
     SampleSeries,
     Statistic,
     SyncState,
+    Tally,
     database,
 )
 from django_healthkit_ingest.pipeline import erase as erase_module
@@ -42,7 +43,7 @@ def host(settings: Any, tmp_path: Path) -> None:
 
 def types_of(user: Any) -> set[str]:
     found: set[str] = set()
-    for model in (HealthSample, Statistic, SyncState):
+    for model in (HealthSample, Statistic, SyncState, Tally):
         rows = model._default_manager.using(database()).filter(user_id=user.pk)
         found |= set(rows.values_list("type__identifier", flat=True))
     return found
@@ -77,12 +78,14 @@ def test_these_types_go_and_nothing_else(
         "series": 1,
         "statistics": 1,
         "sync_states": 1,
+        "tallies": 2,
     }
     assert {name: number for name, number in gone.items() if number} == {
         "HealthSample": heart_rates + 1,
         "SampleSeries": 1,
         "Statistic": 1,
         "SyncState": 1,
+        "Tally": 2,
     }
     assert types_of(user) == types - {HEART_RATE, STEPS, ECG}
     assert not any(name.encode() in payloads(user) for name in (HEART_RATE, STEPS, ECG))

@@ -13,9 +13,9 @@ from django.db.migrations.executor import MigrationExecutor
 
 from django_healthkit_ingest.core.identity import twin_key
 from django_healthkit_ingest.core.registry import shipped_registry
-from django_healthkit_ingest.models import HealthSample, database
+from django_healthkit_ingest.models import HealthSample, Tally, database
 from django_healthkit_ingest.pipeline.store.place import Place
-from django_healthkit_ingest.pipeline.store.tallies import Shared, find_shared, short_key
+from django_healthkit_ingest.pipeline.store.tallies import Outline, Shared, find_shared, short_key
 
 pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
 
@@ -67,25 +67,35 @@ def test_rows_without_uuid_get_the_class_that_new_records_have(user: Any, first_
 
 
 @pytest.fixture
-def release_before_tallies_of_chunks() -> Iterator[Any]:
+def release_before_tallies_of_types() -> Iterator[Any]:
     yield migrate("0006_front_doors")
     migrate(None)
 
 
-def test_what_a_half_imported_batch_has_counted_is_still_known(
-    user: Any, release_before_tallies_of_chunks: Any
-) -> None:
-    tallies = release_before_tallies_of_chunks.get_model(APP, "Tally").objects.using(database())
-    twins = {chunk_id: [uuid4() for _ in range(3)] for chunk_id in (1, 2)}
-    for chunk_id, several in twins.items():
+def test_what_a_half_imported_batch_has_counted_is_still_known(user: Any, release_before_tallies_of_types: Any) -> None:
+    types, rows, tallies = (
+        release_before_tallies_of_types.get_model(APP, name).objects.using(database())
+        for name in ("TypeIdentifier", "HealthSample", "Tally")
+    )
+    type_ids = [types.create(identifier=identifier).pk for identifier in CONTENTS][:2]
+    twins = [uuid4() for _ in range(4)]
+    common = {"user_id": user.pk, "batch_id": 7, "rank": 1, "zone_basis": "N"}
+    for number, twin in enumerate(twins):
+        start = START + timedelta(hours=number)
+        rows.create(**common, type_id=type_ids[number % 2], twin=twin, start=start, end=start, fingerprint=uuid4())
+    for chunk_id, several in ((1, (*twins, uuid4())), (2, twins[:1])):
         for twin in several:
             tallies.create(user_id=user.pk, batch_id=7, chunk_id=chunk_id, twin=twin)
 
     migrate(None)
 
-    for chunk_id, several in twins.items():
+    def shared(number: int, *, at: datetime) -> Shared:
         place = Place(user_id=user.pk, batch_id=7, chunk_id=3, only_chunk=False, using=database())
-        keys = {short_key(several[1]), short_key(uuid4())}
-        assert find_shared(keys, starts=[START], place=place) == Shared(
-            keys={short_key(several[1])}, chunk_ids=[chunk_id]
-        )
+        keys = {short_key(twins[number]), short_key(uuid4())}
+        return find_shared({type_ids[number % 2]: Outline(keys=keys, earliest=at, latest=at)}, place=place)
+
+    at = START.replace(microsecond=0)
+    assert Tally.objects.using(database()).count() == 3
+    assert shared(0, at=at) == Shared(keys={short_key(twins[0])}, chunk_ids=(1, 2))
+    assert shared(3, at=at + timedelta(hours=3)) == Shared(keys={short_key(twins[3])}, chunk_ids=(1,))
+    assert shared(3, at=at + timedelta(hours=4)) == Shared()

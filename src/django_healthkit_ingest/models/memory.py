@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from django_healthkit_ingest.models.batch import ImportBatch
 from django_healthkit_ingest.models.chunk import ImportChunk
+from django_healthkit_ingest.models.source import TypeIdentifier
 
 
 class Tombstone(models.Model):
@@ -61,8 +62,8 @@ class Trace(models.Model):
 
 
 class Tally(models.Model):
-    """Which twin keys the records without uuid of one chunk have, so that the batch's equal records are counted
-    together, in whatever chunks they lie.
+    """Which twin keys the records without uuid of one type in one chunk have, so that the batch's equal records are
+    counted together, in whatever chunks they lie.
 
     ``twins`` is the keys' first eight bytes each, ascending and without a gap between them; ``earliest`` and ``latest``
     are the whole seconds within which the records start. It lives as long as the chunk's payload: it says whose records
@@ -79,14 +80,17 @@ class Tally(models.Model):
     chunk = models.ForeignKey(
         ImportChunk, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", db_index=False
     )
+    type = models.ForeignKey(
+        TypeIdentifier, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", db_index=False
+    )
     earliest = models.DateTimeField()
     latest = models.DateTimeField()
     twins = models.BinaryField()
 
     class Meta:
         verbose_name_plural = "tallies"
-        constraints = [models.UniqueConstraint(fields=["chunk"], name="hki_tally_chunk")]
-        indexes = [models.Index(fields=["batch"], name="hki_tally_batch")]
+        constraints = [models.UniqueConstraint(fields=["chunk", "type"], name="hki_tally_key")]
+        indexes = [models.Index(fields=["batch", "type", "earliest"], name="hki_tally_batch")]
 
     def __str__(self) -> str:
         return f"tally {self.pk}"

@@ -81,7 +81,7 @@ CHUNKS = _of_import("batch_id", "chunks", "payload", ImportChunk, "batch_id", "i
 REJECTIONS = _of_import(
     "chunk__batch_id", "rejections", "rejection", RejectedSample, "chunk_id", "index", related=("chunk",)
 )
-TALLIES = _of_import("batch_id", "tallies", "tally", Tally, "batch_id", "chunk_id")
+TALLIES = _of_import("batch_id", "tallies", "tally", Tally, "batch_id", "chunk_id", "type_id", related=("type",))
 SAMPLES = _own("samples", "sample", HealthSample, "type_id", "start", "pk", related=("type", "source"))
 SERIES = _own("series", "series", SampleSeries, "sample_key", "name")
 STATISTICS = _own("statistics", "statistic", Statistic, "type_id", "start", "pk", related=("type", "source"))

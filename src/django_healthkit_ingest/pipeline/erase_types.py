@@ -6,13 +6,22 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from django_healthkit_ingest.models import HealthSample, ImportBatch, Membership, Statistic, TypeIdentifier, database
+from django_healthkit_ingest.models import (
+    HealthSample,
+    ImportBatch,
+    Membership,
+    Statistic,
+    Tally,
+    TypeIdentifier,
+    database,
+)
 from django_healthkit_ingest.pipeline.belongings import (
     CHUNKS,
     SAMPLES,
     SERIES,
     STATISTICS,
     SYNC_STATES,
+    TALLIES,
     read_on,
     take_next,
 )
@@ -39,10 +48,13 @@ def erase_types(
         where={"payload__isnull": False},
         only=("pk", *CHUNKS.order),
     )
-    if found:
-        return Counter({RECORDS: redact(chunk_id=found[0].pk, identifiers=frozenset(identifiers))}), False
     types = TypeIdentifier.objects.using(database()).filter(identifier__in=identifiers)
     type_ids = list(types.values_list("pk", flat=True))
+    if found:
+        (chunk,) = found
+        tallies = Tally.objects.using(database()).filter(chunk=chunk.pk, type_id__in=type_ids).delete()[0]
+        records = redact(chunk_id=chunk.pk, identifiers=frozenset(identifiers))
+        return Counter({RECORDS: records, TALLIES.name: tallies}), False
     for erase in (_erase_samples, _erase_statistics):
         counts = erase(user_id=user_id, type_ids=type_ids, position=position, limit=limit)
         if counts:

@@ -22,6 +22,7 @@ from django_healthkit_ingest.models import (
     Source,
     Statistic,
     SyncState,
+    Tally,
     database,
 )
 from django_healthkit_ingest.pipeline.belongings import Belonging
@@ -35,6 +36,7 @@ LEFT_OUT: Mapping[type[models.Model], frozenset[str]] = {
     SampleSeries: frozenset({"sample_key", "payload", "rank"}),
     Statistic: frozenset({"type_id", "source_id", "raw_unit", "rank", "key", "preference"}),
     SyncState: frozenset({"type_id"}),
+    Tally: frozenset({"type_id"}),
     Source: frozenset({"key", "recorder"}),
     ImportBatch: frozenset({"uuid"}),
     ImportChunk: frozenset({"payload", "claimed_by"}),
@@ -130,7 +132,7 @@ def _rejection(row: RejectedSample) -> dict[str, Any]:
     return {"chunk": row.chunk.index, "section": row.chunk.section}
 
 
-def _sync_state(row: SyncState) -> dict[str, Any]:
+def _type(row: SyncState | Tally) -> dict[str, Any]:
     return {"type": row.type.identifier}
 
 
@@ -148,7 +150,8 @@ _SHOW: Mapping[type[models.Model], Show] = {
     SampleSeries: _series,
     ImportChunk: _payload,
     RejectedSample: _rejection,
-    SyncState: _sync_state,
+    SyncState: _type,
+    Tally: _type,
     Source: _source,
     ImportBatch: _by_uuid,
     DeviceToken: _by_uuid,

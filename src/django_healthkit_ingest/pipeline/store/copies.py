@@ -24,7 +24,7 @@ from django_healthkit_ingest.pipeline.store.looks import look, look_of_row
 from django_healthkit_ingest.pipeline.store.place import Place
 from django_healthkit_ingest.pipeline.store.series import drop_series, store_series
 from django_healthkit_ingest.pipeline.store.table import SampleTable
-from django_healthkit_ingest.pipeline.store.tallies import Shared, find_shared, short_key, write_tally
+from django_healthkit_ingest.pipeline.store.tallies import Shared, find_shared, outline, short_key, write_tallies
 
 _QUANTITY = SampleKind.QUANTITY
 
@@ -84,8 +84,8 @@ def count(
     """
     own = [*records, *members]
     keys = [short_key(looks[id(each)].twin) for each in own]
-    starts = [each.start for each in own]
-    shared = find_shared(set(keys), starts=starts, place=place)
+    outlines = outline(own, keys, type_id=table.type_id)
+    shared = find_shared(outlines, place=place)
     alone = _alone(table, own, keys=keys, looks=looks, shared=shared)
     counted = Counted()
     if alone:
@@ -100,7 +100,7 @@ def count(
         counted.inserted += more.inserted
         counted.updated += more.updated
         counted.inserted_members += more.inserted_members
-    write_tally(set(keys), starts=starts, place=place)
+    write_tallies(outlines, place=place)
     return counted
 
 

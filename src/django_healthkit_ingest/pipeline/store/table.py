@@ -162,8 +162,11 @@ class SampleTable:
             first += len(part)
         return found
 
+    def type_id(self, record: samples.Sample) -> int:
+        return self._type_ids[record.identifier]
+
     def moment(self, record: samples.Sample) -> Moment:
-        return moment(self._type_ids[record.identifier], record.start, record.end)
+        return moment(self.type_id(record), record.start, record.end)
 
     def row(self, record: samples.Sample, *, twin: UUID | None = None, fp_seq: int = 0) -> Row:
         document = self._engine.document
