@@ -178,6 +178,18 @@ def test_only_chunks_that_share_a_record_are_read_again(user: Any, settings: Any
     assert rows(user).count() == 8
 
 
+def test_days_between_a_chunks_types_are_not_looked_at(user: Any, settings: Any) -> None:
+    settings.HEALTHKIT_INGEST = {"CHUNK_SIZE": 2}
+    early, between, late = (f"2026-01-0{day}T08:00:00Z" for day in (1, 5, 9))
+    first = [quantity(uuid=None, value=value, start=between) for value in (61, 62)]
+    body = healthkit_body(*first, quantity(uuid=None, start=early), category(uuid=None, start=late))
+
+    with CaptureQueriesContext(connections[database()]) as queries:
+        ingest(body, user=user)
+
+    assert not [query["sql"] for query in queries if '"twins"' in query["sql"] and "SELECT" in query["sql"]]
+
+
 @pytest.mark.parametrize("few", [1, 50])
 def test_how_many_rows_lie_near_decides_nothing_but_the_way_to_find_them(
     user: Any, monkeypatch: pytest.MonkeyPatch, few: int
