@@ -25,6 +25,7 @@ from django_healthkit_ingest.pipeline.belongings import (
     read_on,
     take_next,
 )
+from django_healthkit_ingest.pipeline.store.engine import keys_of, slices
 from django_healthkit_ingest.pipeline.store.series import drop_series
 from django_healthkit_ingest.pipeline.withhold import redact
 
@@ -78,9 +79,11 @@ def _correlations_of(members: Collection[HealthSample], *, user_id: Any) -> list
     """Their details hold the members whole; what else was in them has rows of its own, which stay."""
     using = database()
     uuids = [member.uuid for member in members if member.uuid is not None]
-    mine = Membership.objects.using(using).filter(user_id=user_id, member__in=uuids).values("correlation")
-    there = HealthSample.objects.using(using).filter(user_id=user_id, uuid__in=mine)
-    return list(there.exclude(pk__in=[member.pk for member in members]).only("uuid", "fingerprint"))
+    mine = Membership.objects.using(using).filter(user_id=user_id, member__in=uuids)
+    correlations = mine.values_list("correlation", flat=True).distinct()
+    there = set(keys_of(correlations, column="uuid", user_id=user_id, using=using)) - {member.pk for member in members}
+    rows = HealthSample.objects.using(using).only("uuid", "fingerprint")
+    return [row for part in slices(there) for row in rows.filter(pk__in=part)]
 
 
 def _erase_statistics(*, user_id: Any, type_ids: list[int], position: dict[str, Any], limit: int) -> Counter[str]:
