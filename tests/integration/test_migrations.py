@@ -13,6 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from django_healthkit_ingest.core.identity import twin_key
 from django_healthkit_ingest.core.registry import shipped_registry
+from django_healthkit_ingest.core.timestamps import microseconds
 from django_healthkit_ingest.models import HealthSample, Tally, database
 from django_healthkit_ingest.pipeline.store.place import Place
 from django_healthkit_ingest.pipeline.store.tallies import Outline, Shared, find_shared, short_key
@@ -59,10 +60,11 @@ def test_rows_without_uuid_get_the_class_that_new_records_have(user: Any, first_
 
     stored = HealthSample.objects.using(database()).filter(user_id=user.pk).select_related("type")
     assert len(stored) == 2 * len(CONTENTS)
+    times = {"start": microseconds(START), "end": microseconds(end)}
     for row in stored:
         known = shipped_registry().get(row.identifier)
         kind = known.kind if known else None
-        key = twin_key(identifier=row.identifier, kind=kind, start=START, end=end, category=row.category)
+        key = twin_key(identifier=row.identifier, kind=kind, category=row.category, **times)
         assert row.twin == (key if row.uuid is None else None)
 
 

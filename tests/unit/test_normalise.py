@@ -75,6 +75,8 @@ def test_a_quantity() -> None:
         rank=result.rank,
         start=start,
         end=end,
+        start_us=microseconds(start),
+        end_us=microseconds(end),
         time_zone="+01:00",
         zone_basis=ZoneBasis.OFFSET,
         value=72.0,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from django_healthkit_ingest.core.identity import twin_key
 from django_healthkit_ingest.core.registry import SampleKind
 from django_healthkit_ingest.core.samples import Sample, ZoneBasis
+from django_healthkit_ingest.core.timestamps import microseconds
 from django_healthkit_ingest.core.twins import (
     MASS_TOLERANCE,
     TOLERANCE,
@@ -32,8 +33,8 @@ def look(**changes: Any) -> Likeness:
         "identifier": "HKQuantityTypeIdentifierHeartRate",
         "kind": SampleKind.QUANTITY,
         "unit": "count/s",
-        "start": MOMENT,
-        "end": MOMENT,
+        "start": microseconds(MOMENT),
+        "end": microseconds(MOMENT),
         "value": 1.2,
         "category": None,
     }
@@ -50,6 +51,8 @@ def ranked(rank: int) -> Sample:
         rank=rank,
         start=MOMENT,
         end=MOMENT,
+        start_us=microseconds(MOMENT),
+        end_us=microseconds(MOMENT),
         time_zone="",
         zone_basis=ZoneBasis.NONE,
         value=1.0,
@@ -65,8 +68,8 @@ def test_the_twin_key_never_changes() -> None:
     key = twin_key(
         identifier="HKCategoryTypeIdentifierMenstrualFlow",
         kind=SampleKind.CATEGORY,
-        start=MOMENT,
-        end=MOMENT + timedelta(seconds=90),
+        start=microseconds(MOMENT),
+        end=microseconds(MOMENT + timedelta(seconds=90)),
         category=3,
     )
 
@@ -77,8 +80,8 @@ def test_the_twin_key_never_changes() -> None:
     "change",
     [
         {"identifier": "HKQuantityTypeIdentifierRestingHeartRate"},
-        {"start": MOMENT - timedelta(seconds=1)},
-        {"end": MOMENT + timedelta(seconds=1)},
+        {"start": microseconds(MOMENT - timedelta(seconds=1))},
+        {"end": microseconds(MOMENT + timedelta(seconds=1))},
         {"kind": SampleKind.CATEGORY, "category": 2},
     ],
 )
@@ -89,8 +92,8 @@ def test_type_seconds_and_category_tell_twins_apart(change: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     "change",
     [
-        {"start": MOMENT + timedelta(microseconds=500_000)},
-        {"end": MOMENT - timedelta(microseconds=250_000)},
+        {"start": microseconds(MOMENT) + 500_000},
+        {"end": microseconds(MOMENT) - 250_000},
         {"value": 99.0},
     ],
 )

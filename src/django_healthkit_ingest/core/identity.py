@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
-from math import floor
 from unicodedata import normalize
 from uuid import UUID
 
@@ -57,8 +55,9 @@ def fingerprint(
     return _digest(f"hkfp{FINGERPRINT_VERSION}|{identifier}|{start // 1_000_000}|{end // 1_000_000}|{content}")
 
 
-def twin_key(*, identifier: str, kind: SampleKind | None, start: datetime, end: datetime, category: int | None) -> UUID:
-    """The fingerprint without a quantity's value: BLAKE2b-128 of ``hktwin1|identifier|start|end|category``.
+def twin_key(*, identifier: str, kind: SampleKind | None, start: int, end: int, category: int | None) -> UUID:
+    """The fingerprint without a quantity's value: BLAKE2b-128 of ``hktwin1|identifier|start|end|category``, from
+    microseconds, too.
 
     Two records of one twin key are copies of each other if their values, too, are the same (``same_value``).
     """
@@ -67,9 +66,7 @@ def twin_key(*, identifier: str, kind: SampleKind | None, start: datetime, end: 
         content = str(category or 0)
     elif kind is SampleKind.WORKOUT and category is not None:
         content = str(category)
-    first = _seconds(start)
-    last = first if end is start else _seconds(end)
-    return _digest(f"hktwin1|{identifier}|{first}|{last}|{content}")
+    return _digest(f"hktwin1|{identifier}|{start // 1_000_000}|{end // 1_000_000}|{content}")
 
 
 def sync_key(*, bundle_id: str, identifier: str) -> UUID:
@@ -141,11 +138,6 @@ def _highest_bits(fidelity: int, normaliser_version: int) -> int:
     if not 0 <= fidelity < 1 << 6 or not 0 <= normaliser_version < 1 << 9:
         raise ValueError("fidelity has 6 bits, the normaliser's version 9")
     return fidelity << 57 | normaliser_version << 48
-
-
-def _seconds(instant: datetime) -> int:
-    # A float tells microseconds apart until the year 2255, and none that a record has is as late.
-    return floor(instant.timestamp())
 
 
 def _digest(text: str) -> UUID:

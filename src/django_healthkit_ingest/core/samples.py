@@ -87,6 +87,9 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     rank: int
     start: datetime
     end: datetime
+    start_us: int
+    """The same in microseconds of Unix time, and so ``end_us``."""
+    end_us: int
     time_zone: str
     zone_basis: ZoneBasis
     value: float | None

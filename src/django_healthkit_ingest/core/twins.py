@@ -9,7 +9,6 @@ the uuids ever seen with that class, for these are the same samples known better
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -40,12 +39,14 @@ def likeness(
     identifier: str,
     kind: SampleKind | None,
     unit: str,
-    start: datetime,
-    end: datetime,
+    start: int,
+    end: int,
     value: float | None,
     category: int | None,
 ) -> Likeness:
-    """``unit`` is the type's canonical one. Only quantities differ by their value."""
+    """``start`` and ``end`` in microseconds of Unix time, ``unit`` the type's canonical one. Only quantities differ by
+    their value.
+    """
     twin = twin_key(identifier=identifier, kind=kind, start=start, end=end, category=category)
     number = value if kind is SampleKind.QUANTITY and value is not None else 0.0
     return Likeness(twin=twin, value=number, tolerance=MASS_TOLERANCE if unit == _MASS else TOLERANCE)

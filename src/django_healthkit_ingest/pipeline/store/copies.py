@@ -136,7 +136,7 @@ def _unread_twin(record: samples.Sample) -> UUID | None:
     """The twin key of the row that the record left while its type was not known."""
     if not record.known or record.details is not None:
         return None
-    times = {"start": record.start, "end": record.end}
+    times = {"start": record.start_us, "end": record.end_us}
     return twin_key(identifier=record.identifier, kind=None, category=None, **times)
 
 

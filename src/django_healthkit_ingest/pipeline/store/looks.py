@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django_healthkit_ingest.conf import get_registry
 from django_healthkit_ingest.core import samples
+from django_healthkit_ingest.core.timestamps import microseconds
 from django_healthkit_ingest.core.twins import Likeness, likeness
 from django_healthkit_ingest.models import HealthSample
 
@@ -13,8 +14,8 @@ def look(sample: samples.Sample) -> Likeness:
         identifier=sample.identifier,
         kind=sample.kind,
         unit=_canonical_unit(sample.identifier),
-        start=sample.start,
-        end=sample.end,
+        start=sample.start_us,
+        end=sample.end_us,
         value=sample.value,
         category=sample.category,
     )
@@ -27,8 +28,8 @@ def look_of_row(row: HealthSample) -> Likeness:
         identifier=row.identifier,
         kind=known.kind if known is not None else None,
         unit=_canonical_unit(row.identifier),
-        start=row.start,
-        end=row.end,
+        start=microseconds(row.start),
+        end=microseconds(row.end),
         value=row.value,
         category=row.category,
     )

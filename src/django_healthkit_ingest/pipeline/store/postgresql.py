@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
@@ -60,7 +60,7 @@ _IN_SPANS = (
     " unnest(%s::int4[], %s::timestamptz[], %s::timestamptz[]) AS w (type_id, first, last)"
     f' CROSS JOIN LATERAL (SELECT twin, start, "end" FROM {_TABLE}'
     " WHERE user_id = who.id AND type_id = w.type_id"
-    f" AND start >= w.first AND start < w.last + interval '1 second' LIMIT %s) AS s"
+    " AND start >= w.first AND start < w.last + interval '1 second' LIMIT %s) AS s"
 )
 
 _TRACES = f'"{Trace._meta.db_table}"'
@@ -93,6 +93,14 @@ _LIKE_NEIGHBOUR = (
 )
 
 
+class _Has(NamedTuple):
+    """What the user has at all of what a record without uuid could resemble."""
+
+    loose: bool
+    uuids: bool
+    traces: bool
+
+
 def insert(cursor: CursorWrapper, rows: Iterable[Row], *, fields: Sequence[Field[Any, Any]]) -> None:
     copy_rows(cursor, rows, fields=fields)
 
@@ -121,32 +129,45 @@ def resembled(
     batch_id: int,
 ) -> Iterable[int]:
     cursor.execute(f"SELECT {_HAS} FROM {_WHO}", [user_id])
-    has_loose, has_uuids, has_traces = cursor.fetchone()
-    like: list[int] = []
-    places: Sequence[int] = range(len(candidates))
-    if not has_traces:
-        if not has_loose and not has_uuids:
-            return []
-        like, places = _compared(cursor, candidates, moment=moment, user_id=user_id)
-    if not places:
-        return like
-    asked = [candidates[place] for place in places]
+    has = _Has(*cursor.fetchone())
+    if has.traces:
+        return _looked_up(cursor, candidates, has=has, moment=moment, user_id=user_id, batch_id=batch_id)
+    if not has.loose and not has.uuids:
+        return []
+    like, many = _compared(cursor, candidates, moment=moment, user_id=user_id)
+    asked = [candidates[place] for place in many]
+    found = _looked_up(cursor, asked, has=has, moment=moment, user_id=user_id, batch_id=batch_id) if asked else ()
+    return like + [many[place] for place in found]
+
+
+def _looked_up(
+    cursor: CursorWrapper,
+    candidates: Sequence[Candidate],
+    *,
+    has: _Has,
+    moment: Callable[[Sample], Moment],
+    user_id: Any,
+    batch_id: int,
+) -> list[int]:
+    """Places of those that resemble a row or a trace, each of them asked for."""
     tests: list[str] = []
     values: list[Any] = []
-    if has_loose:
+    if has.loose:
         tests += [_LIKE_ROW, _LIKE_UNREAD]
         values.append(batch_id)
-    if has_traces:
+    if has.traces:
         tests.append(_LIKE_TRACE)
-    twins = [each.twin.hex for each in asked]
-    unread = [twin if each.unread is each.twin else each.unread.hex for each, twin in zip(asked, twins, strict=True)]
+    twins = [each.twin.hex for each in candidates]
+    unread = [
+        twin if each.unread is each.twin else each.unread.hex for each, twin in zip(candidates, twins, strict=True)
+    ]
     arrays = [_array(twins), _array(unread)]
-    if has_uuids:
+    if has.uuids:
         tests.append(_LIKE_NEIGHBOUR)
-        arrays += _columns([moment(each.record) for each in asked])
-    sql = _RESEMBLED_OR_NEAR if has_uuids else _RESEMBLED
+        arrays += _columns([moment(each.record) for each in candidates])
+    sql = _RESEMBLED_OR_NEAR if has.uuids else _RESEMBLED
     cursor.execute(sql + " OR ".join(tests), [user_id, *arrays, *values])
-    return like + [places[place] for (place,) in cursor.fetchall()]
+    return [place for (place,) in cursor.fetchall()]
 
 
 def _compared(
