@@ -56,8 +56,8 @@ def fingerprint(
 
 
 def twin_key(*, identifier: str, kind: SampleKind | None, start: int, end: int, category: int | None) -> UUID:
-    """The fingerprint without a quantity's value: BLAKE2b-128 of ``hktwin1|identifier|start|end|category``, from
-    microseconds, too.
+    """The fingerprint without a quantity's value: BLAKE2b-128 of ``hktwin1|identifier|start|end|category``, of the same
+    microseconds.
 
     Two records of one twin key are copies of each other if their values, too, are the same (``same_value``).
     """

@@ -5,7 +5,7 @@ No question may end in reading all of a user's rows, whatever the planner believ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from importlib import import_module
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast
@@ -113,6 +113,11 @@ def any_row(table: str, *, where: str, along: str) -> str:
 
 def moment(type_id: int, start: datetime, end: datetime) -> Moment:
     return Moment(type_id, start.replace(microsecond=0), end.replace(microsecond=0))
+
+
+def span(type_id: int, starts: Collection[datetime]) -> Moment:
+    """From the first to the last of these instants."""
+    return moment(type_id, min(starts), max(starts))
 
 
 def sample_field(name: str) -> Field[Any, Any]:

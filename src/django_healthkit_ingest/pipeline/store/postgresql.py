@@ -22,7 +22,7 @@ from django_healthkit_ingest.core.samples import Sample
 from django_healthkit_ingest.models import HealthSample, Trace
 from django_healthkit_ingest.pipeline.copying import copy_rows
 from django_healthkit_ingest.pipeline.copying import document as document  # a part of the engine
-from django_healthkit_ingest.pipeline.store.engine import Candidate, Moment, Row, any_row
+from django_healthkit_ingest.pipeline.store.engine import Candidate, Moment, Row, any_row, span
 from django_healthkit_ingest.pipeline.store.engine import moment as whole_seconds
 
 _TABLE = f'"{HealthSample._meta.db_table}"'
@@ -185,7 +185,7 @@ def _compared(
     for places in by_type.values():
         starts = [candidates[place].record.start for place in places]
         type_id = moment(candidates[places[0]].record).type_id
-        spans[type_id] = whole_seconds(type_id, min(starts), max(starts))
+        spans[type_id] = span(type_id, starts)
         places_of[type_id] = places
     cursor.execute(_IN_SPANS, [user_id, *_columns(spans.values()), FEW])
     near: dict[int, list[Any]] = defaultdict(list)

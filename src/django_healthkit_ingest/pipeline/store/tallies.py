@@ -1,7 +1,6 @@
 """Which other chunks of a batch hold records without uuid that may be equal to this chunk's.
 
-A chunk leaves a row for each type, and reads those of its types and span of time: in an export, of the chunk before
-and the one behind.
+A chunk leaves a row for each type, and reads those of its types and span of time, which in an export are few.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from uuid import UUID
 
 from django_healthkit_ingest.core import samples
 from django_healthkit_ingest.models import Tally
-from django_healthkit_ingest.pipeline.store.engine import slices
+from django_healthkit_ingest.pipeline.store.engine import slices, span
 from django_healthkit_ingest.pipeline.store.place import Place
 
 _KEY_BYTES = 8
@@ -54,17 +53,14 @@ def outline(
         by_type[record.identifier].append((record, key))
     outlines: dict[int, Outline] = {}
     for pairs in by_type.values():
-        starts = [record.start for record, _ in pairs]
-        outlines[type_id(pairs[0][0])] = Outline(
-            keys={key for _, key in pairs},
-            # A twin key knows whole seconds, and two records of one may start at different parts of it.
-            earliest=min(starts).replace(microsecond=0),
-            latest=max(starts).replace(microsecond=0),
-        )
+        # In whole seconds: two records of one twin key may start at different parts of one.
+        known_as, earliest, latest = span(type_id(pairs[0][0]), [record.start for record, _ in pairs])
+        outlines[known_as] = Outline(keys={key for _, key in pairs}, earliest=earliest, latest=latest)
     return outlines
 
 
 def find_shared(mine: Mapping[int, Outline], *, place: Place) -> Shared:
+    """``mine`` are the outlines of this chunk. Asked under the user's lock, so no chunk is half done."""
     if place.only_chunk or not mine:
         return Shared()
     first, last = min(each.earliest for each in mine.values()), max(each.latest for each in mine.values())
